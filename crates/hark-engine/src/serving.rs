@@ -1,7 +1,7 @@
-//! Serves the sessions of a durable storage. Only sessions in which something happens are in memory.
+//! Serves the sessions of a durable storage. Only active sessions are in memory.
 //!
-//! A session is *parked*, that is dropped, when nothing in it can happen before something outside does, or a time comes.
-//! It costs nothing then, and is opened again when it is woken.
+//! A session is *parked*, that is, dropped from memory, when nothing can happen in it before an event from outside or a
+//! timer. It then costs nothing, and is opened again when it is woken.
 
 mod agenda;
 mod awaited;
@@ -46,41 +46,42 @@ use milestones::Milestones;
 use programs::Programs;
 use sessions::Sessions;
 
-/// The sessions that one engine serves.
+/// The sessions served by one engine.
 pub(crate) struct Serving {
     options: Options,
     ports: Ports,
     sessions: Sessions,
     programs: Mutex<Programs>,
-    /// Sessions whose ends callers wait for, in memory or not.
+    /// The sessions whose ends callers wait for, in memory or not.
     awaited: Awaited,
     /// The foreign calls in flight.
     places: CallPlaces,
-    /// Set when all sessions are to be left as they are, including those opened later.
+    /// Set to leave all sessions as they are, including those opened later.
     is_interrupted: Arc<AtomicBool>,
     timetable: Timetable,
-    /// The mailboxes that the last sweep has found full, whose threads have hints.
+    /// The mailboxes found full by the last sweep; their threads have hints.
     mailboxes: Mutex<HashMap<SessionId, Hinted>>,
-    /// Sessions without waiters that the storage did not let continue.
+    /// Errors of sessions without waiters.
     failures: Mutex<Vec<(SessionId, StorageError)>>,
     /// Sessions that wait for a storage that does not answer.
     waits: Mutex<Vec<(SessionId, StorageError)>>,
-    /// Sessions with threads that have learned that they are cancelled, and when the first one did.
+    /// Sessions with threads that have noticed that they are cancelled, and when the first one did.
     interrupted: Mutex<HashMap<SessionId, Timestamp>>,
-    /// Some session has had limits or rates.
+    /// Whether some session has had limits or rates.
     has_gates: AtomicBool,
     upstream: Option<Arc<dyn Upstream>>,
     milestones: Milestones,
-    /// How the threads are held, where they are leased.
+    /// The room for leased threads, if threads are leased.
     capacity: Option<Capacity>,
-    /// Of a process that only runs what others hand over: no session is left in memory.
+    /// In a process that only runs assigned threads: no session is left in memory.
     is_at_rest: Arc<AtomicBool>,
-    /// The same: what it has done since then that the process must know that has handed over.
+    /// In such a process: when the first of the threads that it has left to others is due.
     left_due: Mutex<Option<Timestamp>>,
-    /// The same: the record of the last session that ran here, and when it was read.
+    /// In such a process: the record of the last session that ran here, and when it was read.
     last_record: Mutex<Option<(Timestamp, SessionId, SessionRecord)>>,
     has_changed_session: AtomicBool,
-    /// Processes to which threads are assigned do not tell when the threads are due that they leave, so the storage is asked.
+    /// Some processes that run assigned threads do not report when the threads that they leave are due, so the storage
+    /// is asked.
     asks_what_is_due: AtomicBool,
     me: Weak<Serving>,
 }
@@ -91,7 +92,7 @@ impl Serving {
         Serving::capacity(options, ports, upstream, capacity)
     }
 
-    /// Serves only threads that other processes have handed over.
+    /// Serves only threads that other processes assign.
     pub fn of_assigned(options: Options, ports: Ports) -> Arc<Serving> {
         let capacity = Capacity::of_assigned(&ports);
         Serving::capacity(options, ports, None, capacity)
@@ -137,7 +138,7 @@ impl Serving {
         servers::servers_of(&*self.ports.storage)
     }
 
-    /// Asks for something of a running session, until the storage answers.
+    /// Sends a request for a running session, and repeats it until the storage answers.
     fn ask<T>(
         &self,
         id: &SessionId,
@@ -160,7 +161,7 @@ impl Serving {
         Ok(program)
     }
 
-    /// Keeps a program, unless it is known to be kept.
+    /// Stores a program, unless it is known to be stored.
     pub fn keep_program(&self, hash: &str, program: &Arc<Program>) -> Result<(), StorageError> {
         if lock(&self.programs).get(hash).is_none() {
             self.catalog()?.put_program(hash, program.executable())?;
@@ -169,7 +170,7 @@ impl Serving {
         Ok(())
     }
 
-    /// Enters a session that begins, and that someone waits for.
+    /// Adds a session that begins and has a waiter.
     pub fn enter(&self, session: &Arc<Session>) {
         if session.has_gates() {
             self.note_gates();
@@ -177,10 +178,10 @@ impl Serving {
         self.sessions.begin(session);
     }
 
-    /// Completes the cancellations of sessions that are in memory here, and that were left half-way by who has begun them.
+    /// Completes the cancellations of sessions in memory whose cancelling process did not complete them in time.
     pub fn finish_cancellations(&self) {
         let now = self.steady_now();
-        // If the canceller is still alive, both do the same.
+        // If that process is still alive, both do the same.
         let is_late = |_: &SessionId, since: &mut Timestamp| since.after(CANCEL_TOLD_WAIT) <= now;
         let late: Vec<SessionId> = lock(&self.interrupted).extract_if(is_late).map(|(id, _)| id).collect();
         for id in late {
@@ -190,10 +191,10 @@ impl Serving {
         }
     }
 
-    /// Has these threads of a session run, which is opened for that if it is not under way. If it is over, what has
-    /// woken them is removed.
+    /// Runs these threads of a session, which is opened if it is not in memory. If the session is over, removes the
+    /// mailbox entries that woke them.
     ///
-    /// The worker that had the lost ones of them is gone. Returns the session, if it is not over.
+    /// The previous worker of the `lost` ones has ended. Returns the session if it is not over.
     pub fn wake(
         &self,
         id: &SessionId,
@@ -216,8 +217,8 @@ impl Serving {
             session.in_hand.note_lost(lost);
             session.note_taken_up();
         }
-        // The process that woke them from outside may have been lost before it had woken all. A supervisor must learn of these
-        // threads before it learns that the hints are carried out.
+        // A process outside that was waking threads may have been lost before it had woken all. The supervisor must
+        // learn of these threads before the hints count as settled.
         let finished = session.finish_todos();
         session.invoke(threads);
         session.remove_activity(1);
@@ -230,7 +231,7 @@ impl Serving {
         let session = self.make(id, record)?;
         let mut stamps = session.stamps();
         if is_cancelled {
-            // The process that ended it may have been lost, or may not have seen a thread that was just being started.
+            // The process that ended it may have been lost, or may not have seen a thread that was being started.
             drop_threads(session.records(), &mut stamps)?;
             session.leave_gates()?;
         }
@@ -243,15 +244,15 @@ impl Serving {
         Ok(())
     }
 
-    /// The supervisor wants no more of a session.
+    /// The supervisor no longer needs a session.
     pub fn forget(&self, id: &SessionId) {
         if let Some(session) = self.open_session(id) {
             session.interrupt();
         }
     }
 
-    /// Goes on with a session that was claimed, if it is one that can run. It is held, by one activity, so that it does not
-    /// come to rest before all is begun.
+    /// Opens a claimed session, if it can run, and adds one activity so that it is not parked before everything has
+    /// begun.
     pub fn take(&self, id: &SessionId) -> Result<Option<Arc<Session>>, StorageError> {
         if let Some(session) = self.sessions.get_active(id, 1) {
             return Ok(Some(session));
@@ -270,23 +271,24 @@ impl Serving {
         Ok(session)
     }
 
-    /// Must be called once a session is in the list: `interrupt` sets its flag before it reads the list.
+    /// Must be called after the session is added to the list, because `interrupt` sets its flag before it reads the
+    /// list.
     fn look_interrupted(&self, session: &Session) {
         if self.is_interrupted() {
             session.interrupt();
         }
     }
 
-    /// Sets the journal that logs when sessions begin and end.
+    /// Sets the journal that logs the milestones of sessions.
     pub fn set_journal(&self, journal: Arc<dyn Journal>) {
         self.milestones.set_journal(journal);
     }
 
-    /// A session was taken that nobody served, or its first thread was.
+    /// A session that nobody served was taken, or its first thread was.
     pub fn note_taken(&self, session: &Session, was_lost: bool) -> Result<(), StorageError> {
         let is_leased = self.lease().is_some();
         if self.milestones.are_logged() && (is_leased || !self.milestones.note_running(session.id(), session.about())) {
-            // All that a thread does is in the history, behind the session's start.
+            // Whatever a thread has done is in the history, after the session's start.
             let has_begun = was_lost || {
                 let pages = session.records().history(0, 2)?;
                 pages.first().map(|(first, _)| first) != pages.last().map(|(last, _)| last)
@@ -301,10 +303,10 @@ impl Serving {
         Ok(())
     }
 
-    /// Goes on where the last server of a session stopped, or was lost.
+    /// Continues a session where its last server left it or was lost.
     pub fn take_up(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
         let begun = self.begin_again(session, was_lost);
-        // It was held until here.
+        // Its caller has added one, to keep it in memory until here.
         session.remove_activity(1);
         begun
     }
@@ -327,11 +329,11 @@ impl Serving {
         session.invoke(&due);
         session.finish_todos()?;
         session.wake_overlooked()?;
-        // The process whose thread stopped last may have been lost before it looked for the end.
+        // The process of the thread that stopped last may have been lost before it checked for the end.
         session.look_for_end(&mut session.stamps())
     }
 
-    /// A slow previous server may have ended the session's first thread while the session was in memory here.
+    /// A slow previous server may have ended the session's first thread while the session was already in memory here.
     fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
         let record = self.ask(session.id(), |catalog| catalog.record(session.id()))?;
         if record.is_some_and(|(_, record)| record.first_stopped) {
@@ -340,7 +342,7 @@ impl Serving {
         Ok(())
     }
 
-    /// The record of a session that can run. What a process that is gone left half-way is settled first.
+    /// The record of a session that can run. First completes whatever a lost process has left half done.
     fn running(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
         while let Some((stamp, record)) = self.ask(id, |catalog| catalog.record(id))? {
             let is_settled = match record.state {
@@ -352,7 +354,7 @@ impl Serving {
             }
             let Ports { storage, surroundings, .. } = &self.ports;
             let program = self.program(id, &record.about.program)?;
-            // Each of its requests waits for the storage: all of them together might never come off.
+            // Each single request waits for the storage. Repeating all of them together might never succeed.
             let records = self.patient(id, storage.session(id, &program)?, &self.is_interrupted);
             let outside = Outside::with_records(&**storage, &**surroundings, id, record.clone(), program, records);
             if !self.ask(id, |_| outside.recover(stamp, &record))? {
@@ -385,12 +387,12 @@ impl Serving {
         Ok(session)
     }
 
-    /// Gives up a session, for others to take.
+    /// Releases a session, so that others can take it.
     pub fn release(&self, id: &SessionId) -> Result<(), StorageError> {
         self.ask(id, |_| self.ports.storage.tenure().release(Some(id)))
     }
 
-    /// The storage does not let a session go on.
+    /// The storage does not let a session continue.
     pub fn fail(&self, id: &SessionId, error: StorageError) {
         match self.open_session(id) {
             Some(session) => session.fail_storage(&error),
@@ -399,7 +401,7 @@ impl Serving {
         }
     }
 
-    /// Others may have taken over all sessions but these.
+    /// Gives up all sessions but these, which others may have taken over.
     pub fn give_up_all_but(&self, left: &HashSet<SessionId>) {
         for session in self.sessions.all().into_iter().filter(|session| !left.contains(session.id())) {
             if let Err(error) = session.look_taken_over() {
@@ -409,22 +411,22 @@ impl Serving {
         self.give_up_awaited_but(left);
     }
 
-    /// The sessions that have begun to wait since the last time that this was asked.
+    /// The sessions that have begun to wait for the storage since the last call.
     pub fn take_waits(&self) -> Vec<(SessionId, StorageError)> {
         std::mem::take(&mut *lock(&self.waits))
     }
 
-    /// What has failed since the last time that this was asked.
+    /// The errors since the last call.
     pub fn take_failures(&self) -> Vec<(SessionId, StorageError)> {
         std::mem::take(&mut *lock(&self.failures))
     }
 
-    /// The time that timers go by.
+    /// The time used for timers.
     pub fn steady_now(&self) -> Timestamp {
         self.ports.surroundings.steady_now()
     }
 
-    /// Leaves all sessions as they are, and those that are opened later.
+    /// Leaves all sessions as they are, including those opened later.
     pub fn interrupt(&self) {
         self.is_interrupted.store(true, Ordering::SeqCst);
         self.sessions.all().iter().for_each(|session| session.interrupt());

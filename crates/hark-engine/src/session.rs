@@ -54,70 +54,70 @@ pub(crate) struct Session {
     program: Arc<Program>,
     options: Options,
     ports: Ports,
-    /// Its records. If it can be taken up again, requests wait for a storage that does not answer.
+    /// Its records. For a durable session, requests wait while the storage does not answer.
     records: Arc<dyn SessionStorage>,
-    /// The same without waiting, for who starts a session: there is nothing yet that would be lost.
+    /// The same records without that waiting, for the caller who starts the session: nothing can be lost yet.
     impatient_records: Arc<dyn SessionStorage>,
     output: Mutex<Output>,
-    /// The first thread, as long as nothing of the session is written down.
+    /// The first thread, until something of the session is written.
     unwritten: Mutex<Option<Box<Live>>>,
-    /// Its own record, as the first thread has read it last while the session ran. It may be another one by now.
+    /// The session's own record, as the first thread last read it while the session ran. It may be outdated.
     record: Mutex<Option<(Stamp, SessionRecord)>>,
     pub in_hand: ThreadsInHand,
     pub priorities: Priorities,
-    /// How long it holds them, where they are leased.
+    /// How long a lease lasts, where threads are leased.
     lease: Option<Duration>,
-    /// Another server may have gone on with it.
+    /// Another server may have taken it over.
     was_taken_over: AtomicBool,
-    /// How much there is that makes something happen yet: hints not carried out, calls in flight, in memory timers too.
-    /// At nothing, with the session not over, its threads wait for each other, for nobody, or for what comes from
-    /// outside. It is never too low.
+    /// Hints not run, calls in flight, and in memory also armed timers. At zero, a session that is not over is idle:
+    /// its threads wait for each other, for nobody, or for something from outside. May briefly be too high, never too
+    /// low.
     activity: AtomicU64,
-    /// Whether the first thread has stopped. Only then looking for the session's end makes sense.
+    /// Whether the first thread has stopped. Before that, no check for the session's end can succeed.
     first_stopped: AtomicBool,
     /// Why it ended, once it did.
     end: OnceLock<End>,
     over: Arc<AtomicBool>,
-    /// It ended here before it was over, so that its requests need not be answered any more.
+    /// It was given up here before it was over, so its requests need no answers any more.
     is_given_up: Arc<AtomicBool>,
-    /// A commit of this process has ended it.
+    /// A commit of this process, or of one of its worker processes, has ended it.
     is_ended_here: AtomicBool,
     is_end_logged: AtomicBool,
     /// See [`SessionRecord::put_back`].
     put_back: Option<PutBack>,
-    /// The first thread's value, once that is written down.
+    /// The first thread's value, once it is written.
     result: OnceLock<Value>,
     /// Called at its end.
     on_end: Mutex<Option<OnEnd>>,
     threads: AtomicU64,
-    /// Whether it has begun here, so that all that was started before is counted.
+    /// Whether it was started by this process, so that `threads` counts all of them.
     has_begun_here: bool,
     numbers: ThreadNumbers,
-    /// Whether a thread of it was cancelled from here.
+    /// Whether this process has cancelled a thread of it.
     has_cancelled: AtomicBool,
-    /// When it was taken up from a server that has left it or was lost, since it has been in memory; 0 if it was not.
+    /// When this process took it over from a server that has left it or was lost; 0 if it did not.
     taken_up: AtomicU64,
     /// The time of the last failure.
     last_failure: AtomicU64,
-    /// Where it is kept, its first stamp, until that is taken; then 0. Else the seed of its next stamps.
+    /// In a durable storage the first stamp, until it is used; then 0. Otherwise the seed of the next stamps.
     drawn: AtomicU64,
-    /// Who serves it, if it can be taken up again.
+    /// The server, if the session is durable.
     server: Option<Arc<dyn Server>>,
     /// Whether its program has limits or rates.
     has_gates: bool,
-    /// By this its entries at gates are known to be of this memory.
+    /// Identifies this process's entries at gates.
     owner: u64,
-    /// Those who share limits with it in memory.
+    /// The sessions in memory with which it shares limits.
     neighbors: Option<Arc<Neighbors>>,
-    /// In memory: the deadlock that this thread is to raise.
+    /// In memory: the thread that has to raise a deadlock, and the error.
     deadlock: Mutex<Option<(ThreadId, Error)>>,
     me: Weak<Session>,
 }
 
-/// What a session is made of.
+/// The parts of a session.
 pub(crate) struct Parts {
     pub id: SessionId,
-    /// A random number that was drawn for it, or 0.
+    /// A random number drawn for it, or 0.
     pub drawn: u64,
     pub about: Arc<About>,
     pub program: Arc<Program>,
@@ -131,7 +131,7 @@ pub(crate) struct Parts {
 }
 
 impl Session {
-    /// A session that has not begun; nothing is written before its first step.
+    /// A session that has not begun. Nothing is written before its first step.
     pub fn new(parts: Parts, first: Thread) -> Result<Arc<Session>, StorageError> {
         parts.records.reserve_first()?;
         let session = Session::with(parts, 1, false, None);
@@ -140,7 +140,7 @@ impl Session {
         Ok(session)
     }
 
-    /// A session that others have begun.
+    /// A session that is already stored.
     pub fn resumed(parts: Parts, record: &SessionRecord) -> Arc<Session> {
         Session::with(parts, 0, record.first_stopped, record.put_back)
     }
@@ -148,7 +148,7 @@ impl Session {
     fn with(parts: Parts, threads: u64, first_stopped: bool, put_back: Option<PutBack>) -> Arc<Session> {
         let Parts { id, drawn, about, program, options, ports, records, observer, server, neighbors, on_end } = parts;
         let has_gates = program.has_limits();
-        // Where threads are leased, what they have at gates is the session's, wherever they run.
+        // Where threads are leased, entries at gates belong to the session, whichever process runs the thread.
         let is_leased = server.as_ref().is_some_and(|server| server.lease().is_some());
         let owner = if has_gates && !is_leased { ports.surroundings.random() } else { 0 };
         let is_given_up = Arc::new(AtomicBool::new(false));
@@ -206,7 +206,7 @@ impl Session {
         self.put_back.is_some_and(is_it)
     }
 
-    /// Writes down that it has begun, if it can be taken up again. This process continues with it, or leaves it to others.
+    /// Writes the start of a durable session. This process continues with it, or leaves it to others.
     pub fn write_start(&self, goes_on: bool) -> Result<(), StorageError> {
         if !self.is_resumable() {
             return Ok(());
@@ -222,11 +222,11 @@ impl Session {
         }
         let mut may_have_happened = false;
         loop {
-            // Once the session may be there, it has to be known whether it is.
+            // The session may have been stored. From here on it must be determined whether it was.
             let records = if may_have_happened { &self.records } else { &self.impatient_records };
             match records.commit(&mut commit)? {
                 Outcome::Unknown => may_have_happened = true,
-                // Nobody else begins a session with this id.
+                // Nobody else starts a session with this id.
                 Outcome::Conflict if !may_have_happened => {
                     return Err(StorageError::Permanent("the session exists already".into()));
                 }
@@ -235,7 +235,7 @@ impl Session {
         }
     }
 
-    /// Enters the first thread's start into the session's history, if there is one.
+    /// Adds the start of the first thread to the session's history, if it has one.
     pub fn log_start(&self, commit: &mut Commit) {
         if self.is_resumable() {
             info!(session = %self.id, function = %self.about.function, "a session begins");
@@ -277,17 +277,17 @@ impl Session {
         self.over.load(Ordering::Acquire)
     }
 
-    /// Whether it can be taken up again when its worker is lost.
+    /// Whether it is durable, so that another process can continue it.
     pub fn is_resumable(&self) -> bool {
         self.server.is_some()
     }
 
-    /// Whether its threads are leased, and others of them may run in other processes.
+    /// Whether its threads are leased, so that some of them may run in other processes.
     pub fn is_leased(&self) -> bool {
         self.lease.is_some()
     }
 
-    /// The terms of a commit that is made now, where threads are leased.
+    /// The lease terms of a commit that is made now, where threads are leased.
     pub fn terms(&self) -> Option<Terms> {
         self.lease.map(|lease| {
             let now = self.steady_now();
@@ -295,12 +295,12 @@ impl Session {
         })
     }
 
-    /// How many more threads this process is to hold, where they are leased.
+    /// How many more threads this process should hold, where threads are leased.
     pub fn room(&self) -> usize {
         self.server.as_ref().map_or(0, |server| server.room())
     }
 
-    /// Tells other processes of threads that are for them to run, or, without any, that there is news.
+    /// Tells other processes which threads they should run or, without hints, that the session has changed.
     pub fn dispatch(&self, hints: &[Hint]) {
         if let Some(server) = &self.server {
             server.dispatch(&self.id, hints);
@@ -316,7 +316,7 @@ impl Session {
             .collect()
     }
 
-    /// Another process has a thread that this one has held.
+    /// Another process has taken a thread that this one held.
     pub fn lose_hold(&self, thread: ThreadId, stamp: Stamp) {
         warn!(session = %self.id, thread = thread.0, "another process has taken a thread");
         if self.in_hand.lose(thread, stamp) {
@@ -324,17 +324,17 @@ impl Session {
         }
     }
 
-    /// Whether threads of it may be cancelled. What is in memory alone no other process cancels.
+    /// Whether its threads may be cancelled. Other processes cannot cancel those of a session in memory.
     pub fn may_have_cancelled(&self) -> bool {
         self.is_resumable() || self.has_cancelled.load(Ordering::Relaxed)
     }
 
-    /// When it was taken up from another server, if it was, since it has been in memory.
+    /// When this process took it over from another server, if it did.
     pub fn taken_up(&self) -> Option<Timestamp> {
         Some(Timestamp(self.taken_up.load(Ordering::Relaxed))).filter(|time| time.0 > 0)
     }
 
-    /// It is taken up from another server, or from a worker that was lost.
+    /// It is taken over from another server, or from a lost worker.
     pub fn note_taken_up(&self) {
         self.taken_up.store(self.steady_now().0, Ordering::Relaxed);
     }
@@ -344,17 +344,17 @@ impl Session {
         self.has_cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// What the clock shows.
+    /// The wall clock.
     pub fn now(&self) -> Timestamp {
         self.ports.surroundings.now()
     }
 
-    /// The time that timers go by.
+    /// The time used for timers.
     pub fn steady_now(&self) -> Timestamp {
         self.ports.surroundings.steady_now()
     }
 
-    /// A thread's failure, later than all others here.
+    /// A failure of a thread, with a time after all other failures here.
     pub fn failure(&self, error: Error, thread: ThreadId) -> Failure {
         let now = self.steady_now().0;
         let last = self.last_failure.fetch_max(now, Ordering::AcqRel);
@@ -366,12 +366,12 @@ impl Session {
         self.ports.surroundings.random()
     }
 
-    /// What an environment variable says, if there is one of this name.
+    /// The value of an environment variable, if it is set.
     pub fn environment(&self, name: &str) -> Option<OsString> {
         self.ports.surroundings.environment(name)
     }
 
-    /// A source of stamps of its own for a worker.
+    /// A separate source of stamps for a worker.
     pub fn stamps(&self) -> Stamps<'_> {
         if self.is_resumable() {
             let drawn = match self.drawn.load(Ordering::Relaxed) {
@@ -389,13 +389,13 @@ impl Session {
         lock(&self.unwritten).take()
     }
 
-    /// The session's record as it was read last, for a step that finds out with its commit whether it is still that one. What
-    /// is in memory is read as fast.
+    /// The session's record as it was last read, for a step whose commit checks that it is still current. Not used in
+    /// memory, where reading is as fast.
     pub fn remembered_record(&self) -> Option<(Stamp, SessionRecord)> {
         lock(&self.record).clone()
     }
 
-    /// The session's record has this version.
+    /// Remembers this version of the session's record.
     pub fn remember_record(&self, stamp: Stamp, record: &SessionRecord) {
         if self.is_resumable() {
             let goes_on = record.state == SessionState::Running;
@@ -403,7 +403,7 @@ impl Session {
         }
     }
 
-    /// A thread that has made no calls has come to the end of a step, which began at this time.
+    /// A thread without calls has ended a step that began at this time.
     pub fn note_step(&self, since: Timestamp) {
         if let Some(server) = self.server.as_ref().filter(|_| self.is_leased()) {
             server.note_step(self.steady_now().since(since));
@@ -416,17 +416,17 @@ impl Session {
         self.numbers.take(&*self.records, parent)
     }
 
-    /// Whether its first thread has started no other. What it did elsewhere is known here only if all that it did is this
-    /// step.
+    /// Whether its first thread has started no other thread. Unless the session began with this step, only the storage
+    /// knows that.
     pub fn has_one_thread(&self, begins_here: bool) -> Result<bool, StorageError> {
         let knows = begins_here || !self.is_resumable();
-        // What it has at gates goes before it ends.
+        // Entries at gates must be removed before the session ends, which takes another step.
         Ok(!self.has_gates
             && self.threads.load(Ordering::Relaxed) <= 1
             && (knows || self.records.reserve(0)? == ThreadId(1)))
     }
 
-    /// Whether a supervisor in another process decides where its threads run.
+    /// Whether it runs in a worker process, for a supervisor that decides where threads run.
     pub fn is_supervised(&self) -> bool {
         self.upstream().is_some()
     }
@@ -451,14 +451,14 @@ impl Session {
         self.options.suspend_at != SuspendAt::Never
     }
 
-    /// A place for a foreign call that is to be made, and whether the call has to wait for others. In memory nobody asks.
+    /// A slot for a foreign call, and whether the call must wait for a free process. In memory nobody needs to know.
     pub fn take_place(&self) -> (Option<CallPlace>, bool) {
         let place = self.server.as_ref().map(|server| server.take_place());
         let waits = place.as_ref().is_some_and(|place| place.taken() > self.ports.foreign.calls_at_a_time());
         (place, waits)
     }
 
-    /// Begins a foreign call that is already counted as in flight. Its thread is invoked when the call is over.
+    /// Begins a foreign call that is already counted as in flight. Its thread is invoked when the call has ended.
     pub fn call(&self, call: Call, place: Option<CallPlace>) {
         let (listener, answerer) = (self.me.clone(), self.me.clone());
         let (thread, made) = (call.id.thread, Try::from(&call));
@@ -489,7 +489,8 @@ impl Session {
         }
     }
 
-    /// Makes a foreign call that is among those under way already, and waits for its end. Its thread is to be given a turn then.
+    /// Makes a foreign call that is already counted as in flight, and waits for it. The caller then gives the thread a
+    /// turn.
     pub fn call_blocking(&self, call: Call, place: Option<CallPlace>) {
         let (thread, made) = (call.id.thread, Try::from(&call));
         debug!(call = %call.id, attempt = call.attempt, "a function is called");
@@ -500,8 +501,8 @@ impl Session {
         self.take_answer(thread, made, answer);
     }
 
-    /// Keeps what a call came to until its thread's turn. Returns false if the call could not be made: the session is left
-    /// as it is then, if it can be taken up again.
+    /// Keeps the result of a call for its thread's next turn. Returns false if the call could not be made; a durable
+    /// session is then given up here and remains as it is.
     fn take_answer(&self, thread: ThreadId, made: Try, answer: Result<Value, CallError>) -> bool {
         let is_value = answer.is_ok();
         debug!(session = %self.id, thread = thread.0, attempt = made.attempt, is_value, "a call is answered");
@@ -523,8 +524,8 @@ impl Session {
         true
     }
 
-    /// Where threads are leased: takes back the calls that were made before this time and still wait for others. Their threads
-    /// are held no longer; returns with which versions they were.
+    /// Where threads are leased: withdraws the calls that were made before this time and have not begun. Their threads
+    /// are no longer held; returns the versions with which they were.
     pub fn withdraw_calls(&self, made_before: Timestamp) -> Vec<HeldThread> {
         let mut withdrawn = Vec::new();
         for (thread, number, stamp) in self.in_hand.made_before(made_before) {
@@ -537,7 +538,7 @@ impl Session {
         withdrawn
     }
 
-    /// Has threads run, from outside of a worker. The hints must have been counted.
+    /// Has threads run. May be called outside of workers. The hints must have been counted.
     pub fn invoke(&self, threads: &[ThreadId]) {
         if let Some(session) = self.me.upgrade() {
             let runner: Arc<dyn Runner> = session;
@@ -545,7 +546,7 @@ impl Session {
         }
     }
 
-    /// More will happen.
+    /// Counts work that has been added.
     pub fn add_activity(&self, count: u64) {
         self.activity.fetch_add(count, Ordering::AcqRel);
     }
@@ -554,12 +555,13 @@ impl Session {
         self.activity() > 0
     }
 
-    /// See the field.
+    /// The amount of pending work; see the field.
     pub fn activity(&self) -> u64 {
         self.activity.load(Ordering::Acquire)
     }
 
-    /// So much has happened. If nothing more can, the session is over, unless something outside may go on with it.
+    /// Counts work that is done. An idle session in memory is over; a durable one is parked, because something outside
+    /// may wake it.
     pub fn remove_activity(&self, count: u64) {
         let before = self.activity.fetch_sub(count, Ordering::AcqRel);
         if self.is_leased()
@@ -585,7 +587,7 @@ impl Session {
         }
     }
 
-    /// A thread continues at this time, for which a timer is kept with its record. Returns whether it is to be run now.
+    /// A thread continues at this time; its record has the timer. Returns whether the thread should run now.
     pub fn note_due(&self, thread: ThreadId, until: Timestamp) -> bool {
         if let Some(upstream) = self.upstream() {
             upstream.dispatch(&self.id, &[Hint::at(thread, until)]);
@@ -594,8 +596,8 @@ impl Session {
         self.server.as_ref().is_some_and(|server| server.note_due(until))
     }
 
-    /// A thread has learned that it is cancelled. The process that cancels the session may be lost before it has told all
-    /// threads.
+    /// A thread has noticed that it is cancelled. The process that cancels the session may be lost before it has told
+    /// all threads.
     pub fn note_interrupted(&self) {
         if let Some(upstream) = self.upstream() {
             upstream.report(&self.id, WorkerReport::Interrupted);

@@ -48,47 +48,47 @@ pub(crate) struct Worker<'a> {
     found: Vec<Option<Versioned>>,
     /// Empty data, from a turn that is over.
     spare: Option<Box<Loaded>>,
-    /// Hints carried out that the session has not been told of.
+    /// The number of hints that are done and not yet subtracted from the session's activity.
     done: u64,
-    /// How many times the thread was given what it awaited within this turn.
+    /// How often the thread was given a value that it awaited within this turn.
     awaits: u32,
     /// The foreign call that the thread's step begins.
     call: Option<Box<Begun>>,
-    /// How many entries of the commit's log have been shown.
+    /// The number of log entries of the commit that have been shown.
     shown: usize,
-    /// The step only writes down that the thread's worker was lost once more; the thread runs right after it.
+    /// The step only counts the loss of the thread's worker; the thread runs right after it.
     counts_loss: bool,
-    /// Steps of threads that had their turns, to be committed together.
+    /// Steps to be committed together.
     batch: Batch,
 }
 
-/// A step whose commit is still to be made.
+/// A decided step that is not yet committed.
 struct Decided {
     loaded: Box<Loaded>,
     ending: Ending,
     gathered: Gathered,
 }
 
-/// A foreign call that is to be made once its step is committed.
+/// A foreign call to be made once its step is committed.
 struct Begun {
     call: Call,
-    /// Among the calls that are made at a time.
+    /// The call's share of the calls in flight.
     place: Option<CallPlace>,
 }
 
-/// What a commit has led to.
+/// The result of a commit.
 enum Concluded {
     /// The turn is over.
     Over(Pace),
-    /// The step is decided again: something has changed since it was loaded.
+    /// The step must be decided again, because something has changed since it was loaded.
     Again(Box<Loaded>, Box<Live>, Next),
 }
 
-/// What is to be done with a thread that was loaded.
+/// What to do with a loaded thread.
 enum Next {
     /// It runs.
     Run,
-    /// That its worker was lost is written down first.
+    /// The loss of its worker is written first.
     Count,
     /// Its turn ends.
     End(Ending),
@@ -100,13 +100,13 @@ enum Pace {
     Short,
     /// It used all of its fuel.
     Long,
-    /// Its thread has begun a foreign call, which is still to be made.
+    /// Its thread has begun a foreign call, which must still be made.
     Called(Box<Begun>),
     /// It used all of its fuel, and its thread stays in memory.
     Paused,
     /// Its step is in the batch.
     Batched,
-    /// A loss of its worker was written down. It is to run now.
+    /// The loss of its worker is written. It must run now.
     Counted,
 }
 
@@ -181,8 +181,8 @@ impl<'a> Worker<'a> {
         count
     }
 
-    /// Gives a thread a turn, and more as long as it makes calls that this worker waits for itself, which is fastest
-    /// where there is nothing else to do. Returns whether all were short.
+    /// Gives a thread a turn, and further turns as long as this worker makes the thread's calls itself, which is
+    /// fastest if there is nothing else to do. Returns whether all turns were short.
     fn turns(&mut self, thread: ThreadId, is_last: bool) -> Result<bool, StorageError> {
         loop {
             match self.turn(thread)? {
@@ -202,7 +202,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// A turn of a thread that no other worker has.
+    /// Gives a thread a turn, unless another worker has it.
     fn turn(&mut self, thread: ThreadId) -> Result<Pace, StorageError> {
         if !self.session.is_resumable() {
             return self.whole_turn(thread, None);
@@ -215,14 +215,14 @@ impl<'a> Worker<'a> {
         let paused = match start {
             TurnStart::Load => None,
             TurnStart::Resume(paused) => Some(paused),
-            // The hint counts until that turn: else the session would look idle while it is still to come.
+            // The hint counts until that turn, because otherwise the session would look idle in between.
             TurnStart::Deferred => return Ok(Pace::Short),
             TurnStart::Covered => return Ok(self.nothing_to_do()),
         };
         let mut pace = self.whole_turn(thread, paused);
         if matches!(pace, Ok(Pace::Counted)) {
-            // Nothing comes between that and its run: else it would be counted in vain if another thread's call or step is
-            // what the next worker is lost by.
+            // Nothing may come in between: if the next worker were lost because of another thread, this thread's loss
+            // would have been counted wrongly.
             pace = self.whole_turn(thread, None);
         }
         match pace {
@@ -233,7 +233,7 @@ impl<'a> Worker<'a> {
         pace
     }
 
-    /// Gives a thread away after its turn, which carries out this many hints of the supervisor.
+    /// Releases a thread after a turn that settles this many hints of the supervisor.
     fn end_turn(&mut self, thread: ThreadId, hints: u64, pace: &Result<Pace, StorageError>) {
         let settled = if matches!(pace, Ok(Pace::Short)) { hints } else { 0 };
         match self.session.in_hand.end_turn(thread, settled) {
@@ -258,18 +258,18 @@ impl<'a> Worker<'a> {
             }
         }
         if live.losses > 0 {
-            // It may be what its worker was lost by: the steps of others are not to be lost with it.
+            // This thread may kill its worker, and the steps of others must not be lost with it.
             self.commit_batch();
             self.begin_turn();
         }
         let stops = live.stops;
         let Some(next) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
-        // A wake-up during a call has no effect before the call's result, which empties the mailbox. Until then only output
-        // of the call changes the thread's record.
+        // A wake during a call has no effect before the call's result, whose step empties the mailbox. Until then only
+        // the call's output changes the thread's record.
         let has_nothing_new = loaded.ready.is_none() && live.stops == stops
             || loaded.lacks_place
             || matches!(live.status, Status::Calling(_));
-        // One that was taken for nothing is not to be held any longer.
+        // A thread that was taken without need must be released.
         let is_let_go = self.session.is_leased()
             && !matches!(live.status, Status::Calling(_))
             && self.session.in_hand.holds(loaded.thread, loaded.live);
@@ -279,7 +279,7 @@ impl<'a> Worker<'a> {
                 self.note_time(loaded.thread, until);
             }
             if loaded.ready.is_some() && matches!(live.status, Status::Calling(_)) {
-                // The wake-up may mean that the session is over; the next check would come only after the call.
+                // The wake may mean that the session is over; the next check would come only after the call.
                 self.session.look_closed()?;
             }
             self.leave_if_overtaken(&loaded)?;
@@ -297,7 +297,7 @@ impl<'a> Worker<'a> {
         self.counts_loss = false;
     }
 
-    /// Runs a thread until its step can be committed, and commits it, unless that is done together with others.
+    /// Runs a thread until its step can be committed, and commits it, unless it is put into the batch.
     fn go_on(
         &mut self,
         mut loaded: Box<Loaded>,
@@ -362,14 +362,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Of the threads that a step has started or woken, those with a higher priority wait in front for a worker.
+    /// Sorts the threads that a step has started or woken by their priority.
     fn order_invoked(&mut self) {
         let priorities = &self.session.priorities;
         priorities.note(&self.commit);
         self.plan.invoke.sort_by_key(|thread| Reverse(priorities.of(*thread)));
     }
 
-    /// Does what follows from a commit that is done, or decides the step again.
+    /// Carries out the actions after a commit, or decides the step again.
     fn conclude(&mut self, decided: Decided, outcome: Outcome) -> Result<Concluded, StorageError> {
         let Decided { mut loaded, ending, gathered } = decided;
         debug!(session = %self.session.id(), thread = loaded.thread.0, ?outcome, "a step is committed");
@@ -389,8 +389,8 @@ impl<'a> Worker<'a> {
             }
             self.leave_if_overtaken(&loaded)?;
             if self.session.in_hand.holds_any(loaded.thread) {
-                // This process has taken it again, as it was still for longer than a lease, and looked at it when this turn
-                // was under way. This hint has led to one more.
+                // This process stalled for longer than a lease, took the thread again, and gave a hint while this turn
+                // was under way. This hint is passed on for it.
                 self.slot.invoke(&[loaded.thread]);
                 return Ok(Concluded::Over(Pace::Short));
             }
@@ -400,7 +400,7 @@ impl<'a> Worker<'a> {
         Ok(Concluded::Again(loaded, live, next))
     }
 
-    /// Makes the step's commit. Where that takes its time, another worker takes this one's place.
+    /// Makes the step's commit. If that may take long, another worker takes this one's place.
     fn make_commit(&mut self, loaded: &mut Loaded) -> Result<Outcome, StorageError> {
         if !self.session.is_resumable() {
             return self.session.commit(&mut self.commit, 0);
@@ -414,9 +414,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Finds out whether a commit happens whose answer was lost: it is made again. If it is in conflict then, the first one may
-    /// still be carried out late, when what was in its way is gone; so the thread's record is given another version, which it does
-    /// not expect, before the step is decided again.
+    /// Finds out whether a commit whose answer was lost has happened: it is made again. If that conflicts, the first
+    /// request may still be carried out later, once the conflicting state is gone. So the thread's record gets another
+    /// version, which the request does not expect, before the step is decided again.
     fn settle_unknown(&mut self, loaded: &mut Loaded) -> Result<Outcome, StorageError> {
         let (session, thread) = (self.session, loaded.thread);
         warn!(session = %session.id(), thread = thread.0, "the answer of a commit was lost");
@@ -437,15 +437,15 @@ impl<'a> Worker<'a> {
         Ok(if is_done { Outcome::Done } else { Outcome::Conflict })
     }
 
-    /// What tells whether the thread's step has happened: its own record, which only its steps write, or its Future's
-    /// if it has stopped. The other records may have been written again by those whom they are for.
+    /// The record that shows whether the thread's step has happened: its own, which only its steps write, or its
+    /// Future's if it has stopped. Other records may since have been rewritten by others.
     fn witness(&self, thread: ThreadId) -> Key {
         let goes_on = |record: &Record| matches!(record, Record::Live(live, _) if *live == thread);
         if self.commit.put.iter().any(goes_on) { Key::Live(thread) } else { Key::Future(thread.into()) }
     }
 
-    /// A step that continues for long is not written down at each turn's end, unless it has gathered much. Someone may wait
-    /// for the little that it has.
+    /// A step that continues for long is not saved at the end of each turn, unless it has gathered much. It is saved
+    /// sooner if it has gathered anything, because somebody may wait for it.
     fn may_pause(&self, since: Timestamp) -> bool {
         let has_gathered = !self.commit.fresh.is_empty() || !self.commit.log.is_empty();
         let at_most = if has_gathered { GATHERED_TIME_MAX } else { STEP_TIME_MAX };
@@ -458,7 +458,7 @@ impl<'a> Worker<'a> {
             && now.since(since) < at_most
     }
 
-    /// Whether something has come for a thread since it was loaded, if it is time to look for that.
+    /// Whether the thread has a new mailbox entry since it was loaded, if it is time to check.
     fn has_news(&mut self, loaded: &Loaded) -> Result<bool, StorageError> {
         if !self.session.in_hand.is_time_to_look(loaded.thread, self.session.steady_now()) {
             return Ok(false);
@@ -472,20 +472,20 @@ impl<'a> Worker<'a> {
         let (fresh, log) = (mem::take(&mut self.commit.fresh), mem::take(&mut self.commit.log));
         let paused = Paused { loaded, live, fresh, log, shown: self.shown, since };
         self.session.in_hand.pause(thread, Box::new(paused));
-        // This hint is carried out, and has led to one more.
+        // This hint is done, and leads to another one.
         self.slot.invoke(&[thread]);
         Pace::Paused
     }
 
-    /// Tells the supervisor that these hints are carried out.
+    /// Reports to the supervisor that these hints are settled.
     fn report_settled(&self, thread: ThreadId, count: u64) {
-        // Of one that is over here the supervisor knows; it may have begun to count anew.
+        // If the session is over here, the supervisor knows, and may already have begun to count again.
         if let Some(upstream) = self.session.upstream().filter(|_| !self.session.is_over()) {
             upstream.report(self.session.id(), WorkerReport::Settled(thread, count));
         }
     }
 
-    /// The hint led to nothing: the thread has stopped, or another worker has it, who will see what it was for.
+    /// The hint has no effect: the thread has stopped, or another worker has it and will see the reason for the hint.
     fn nothing_to_do(&mut self) -> Pace {
         self.done += 1;
         Pace::Short

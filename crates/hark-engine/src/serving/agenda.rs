@@ -1,4 +1,4 @@
-//! Looking at the agenda: which threads' times have come, and which have something in their mailboxes.
+//! Reads the agenda: threads whose time has come, and threads with mailbox entries.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -11,19 +11,19 @@ use crate::session::Session;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
-/// The versions of mailboxes whose threads have hints: not more than the session does that was to carry these out.
+/// The versions of mailboxes whose threads have hints. Valid only while the session that has these hints is in memory.
 pub(super) struct Hinted {
     by: Weak<Session>,
     mailboxes: HashMap<ThreadId, Stamp>,
 }
 
 impl Serving {
-    /// Now, or up to when there was a look at the agenda, if the clock was set back since.
+    /// The current time, or the time of the last look if the clock was set back since.
     pub fn seen(&self) -> Timestamp {
         self.steady_now().max(self.timetable.seen())
     }
 
-    /// Has the threads run whose time has come since the last look. Returns when the next one's comes.
+    /// Runs the threads that became due since the last look. Returns when the next one is due.
     pub fn look_at_times(&self) -> Result<Timestamp, StorageError> {
         let now = self.steady_now();
         let after = self.timetable.begin_look(now);
@@ -54,8 +54,8 @@ impl Serving {
         Ok(self.sessions.is_empty() && self.servers()?.due(now, now, last)?.next.is_none())
     }
 
-    /// Has the threads run that were woken and have no hints yet. Those that this server has woken have hints, but get
-    /// one more when their mailboxes are seen first.
+    /// Runs the threads that were woken and have no hints yet. A thread woken by this server has a hint, but gets
+    /// another one when its mailbox is first seen.
     pub fn look_at_mailboxes(&self) -> Result<(), StorageError> {
         let woken = self.servers()?.woken()?;
         let before = std::mem::take(&mut *lock(&self.mailboxes));
@@ -90,7 +90,7 @@ impl Hinted {
     }
 }
 
-/// Groups what stands in the order of sessions.
+/// Groups a list that is sorted by session.
 pub(super) fn by_session<T>(all: impl IntoIterator<Item = (SessionId, T)>) -> Vec<(SessionId, Vec<T>)> {
     let mut grouped: Vec<(SessionId, Vec<T>)> = Vec::new();
     for (session, each) in all {

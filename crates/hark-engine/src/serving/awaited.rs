@@ -1,4 +1,4 @@
-//! The sessions whose ends callers wait for. They need not be in memory: very many of them may be sleeping.
+//! The sessions whose ends callers wait for. They need not be in memory: most of them may be sleeping.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::storage::StorageError;
 #[derive(Default)]
 pub(super) struct Awaited(Mutex<HashMap<SessionId, Waiter>>);
 
-/// A caller that waits for the end of a session.
+/// A caller who waits for the end of a session.
 #[derive(Clone)]
 pub(crate) struct Waiter {
     /// Receives its output.
@@ -54,7 +54,7 @@ impl Awaited {
 }
 
 impl Serving {
-    /// Waits for the ends of these sessions, which were claimed.
+    /// Waits for the ends of these claimed sessions.
     pub fn wait_for(&self, sessions: impl IntoIterator<Item = SessionId>, waiter: &Waiter) {
         for id in sessions {
             self.awaited.lock().insert(id.clone(), waiter.clone());
@@ -69,7 +69,7 @@ impl Serving {
         }
     }
 
-    /// Whether someone waits for the end of a session that was begun elsewhere, or before.
+    /// Whether a caller waits for the end of a session that this call has not started.
     pub fn awaits_others(&self) -> bool {
         !self.awaited.lock().is_empty()
     }
@@ -91,7 +91,7 @@ impl Serving {
         (waiter.on_end)(ended.unwrap_or_else(|error| Report::unserved(id, &error)));
     }
 
-    /// The storage does not let a session continue that is not in memory. Returns whether it had a waiter.
+    /// A session that is not in memory cannot continue because of its storage. Returns whether it had a waiter.
     pub(super) fn fail_awaited(&self, id: &SessionId, error: &StorageError) -> bool {
         let Some(waiter) = self.awaited.remove(id) else { return false };
         (waiter.on_end)(Report::unserved(id, error));
@@ -128,7 +128,7 @@ impl Serving {
         self.report_as(id, record, end)
     }
 
-    /// The same with the record already read.
+    /// The same, with the record already read.
     fn report_as(
         &self,
         id: &SessionId,

@@ -1,4 +1,4 @@
-//! The gates of limits and rates, seen to by a server: whoever waits there for what was lost continues.
+//! The server's part in limits and rates: threads that wait because a process was lost are woken.
 
 use std::sync::atomic::Ordering;
 
@@ -12,7 +12,7 @@ use crate::storage::{Range, StorageError};
 use crate::throttle::{self, Gate, GateKind, Holder, Turnstile};
 
 impl Serving {
-    /// A session has limits: from now on they are looked at.
+    /// A session has limits, so gates must be checked from now on.
     pub(super) fn note_gates(&self) {
         self.has_gates.store(true, Ordering::Relaxed);
     }
@@ -47,8 +47,8 @@ impl Serving {
         Ok(())
     }
 
-    /// If a session has all places of a limit, and those who have them wait for others of it that wait for places, the first of these
-    /// is told: it looks for itself, and fails.
+    /// If one session has all places of a limit, and the holders wait for threads of the same session that are queued
+    /// for places, wakes the first of these: it finds the deadlock and fails.
     fn look_for_deadlock(&self, id: &SessionId) -> Result<(), StorageError> {
         let is_active = self.sessions.get(id).is_some_and(|session| session.is_active());
         let is_elsewhere = self.lease().is_none() && self.servers()?.is_served_elsewhere(id)?;
@@ -64,7 +64,8 @@ impl Serving {
         }
     }
 
-    /// Those of a session that were let in and do not know it, as whoever was to tell them was lost, are told.
+    /// Wakes the threads of a session that were admitted and do not know it, because the process that admitted them was
+    /// lost.
     fn remind(&self, id: &SessionId, threads: Vec<ThreadId>, gate: &Gate) -> Result<(), StorageError> {
         if self.lease().is_none() && self.servers()?.is_served_elsewhere(id)? || !self.is_served(id)? {
             return Ok(());

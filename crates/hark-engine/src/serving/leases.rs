@@ -1,5 +1,5 @@
-//! Serving sessions whose threads are leased: taking threads, keeping them, leaving them to others, and seeing what other
-//! processes have done.
+//! Serving sessions whose threads are leased: taking, keeping and releasing threads, and following the changes of other
+//! processes.
 
 mod capacity;
 mod coverage;
@@ -41,13 +41,13 @@ impl Serving {
         Terms { now, until: now.after(self.lease().unwrap_or_default()) }
     }
 
-    /// How many threads have hints here or call functions.
+    /// The number of hints and calls in flight in this process.
     pub(super) fn in_hand(&self) -> usize {
         usize::try_from(self.sessions.activity()).unwrap_or(usize::MAX)
     }
 
-    /// Takes threads that are due, as many as there is room for, of all sessions or only of those that someone here waits
-    /// for. Returns when more will be due.
+    /// Takes as many due threads as there is room for: of all sessions, or only of those that a caller here waits for.
+    /// Returns when to look again.
     pub fn take_threads(&self, takes_all: bool) -> Result<Timestamp, StorageError> {
         let Some(capacity) = self.capacity.as_ref().filter(|capacity| !capacity.takes_none) else {
             return Ok(Timestamp::MAX);
@@ -56,7 +56,7 @@ impl Serving {
         self.timetable.begin_look(now);
         let mut left = capacity.to_take(self.in_hand());
         capacity.begin_taking();
-        // First, or they would be taken as lost ones when their leases have expired.
+        // First, because they would count as lost once their leases have expired.
         self.return_late(capacity)?;
         self.announce_coverage(takes_all)?;
         if takes_all {
@@ -67,23 +67,24 @@ impl Serving {
             }
         }
         if left == 0 {
-            // It may have got room since it was asked. Until it has, it need not know what is due next.
+            // There may be room again since this was checked. Until then the time of the next due thread does not
+            // matter.
             self.note_room();
             return Ok(self.timetable.end_look(None));
         }
         capacity.note_all_taken();
         if !takes_all && !self.asks_what_is_due.load(Ordering::Acquire) {
-            // Threads of the sessions that someone here waits for are due at times that were noted when they were written, or that
-            // another process looks after.
+            // The due times of threads of these sessions were noted when this process wrote them; other processes look
+            // after their own.
             return Ok(self.timetable.end_look(None));
         }
         let horizon = now.after(NEWS_WAIT_MAX);
         Ok(self.timetable.end_look(self.leases()?.next_due(now, horizon)?))
     }
 
-    /// Takes at most this many threads and runs them. Returns how many were taken.
+    /// Takes and runs at most this many threads. Returns how many were taken.
     fn take_some(&self, only: Option<&SessionId>, most: usize) -> Result<usize, StorageError> {
-        // A process that was told to stop gives its threads back, and must not be the one that takes them.
+        // A process that was told to stop gives its threads back, and must not take them again.
         if most == 0 || self.is_interrupted() {
             return Ok(0);
         }
@@ -98,7 +99,7 @@ impl Serving {
         Ok(count)
     }
 
-    /// Has threads run that were taken with this stamp.
+    /// Runs threads that were taken with this stamp.
     fn run_taken(&self, id: &SessionId, taken: &[Taken], stamp: Stamp) -> Result<(), StorageError> {
         let threads: Vec<ThreadId> = taken.iter().map(|taken| taken.thread).collect();
         let is_handed_over = self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none);
@@ -110,7 +111,7 @@ impl Serving {
         session.in_hand.note_taken(taken, stamp);
         session.priorities.note_taken(taken);
         if session.is_over() {
-            // It was given up while they were being taken, perhaps before they could be among those that it gave back.
+            // It was given up while they were being taken, perhaps too late for them to be given back with the others.
             session.remove_activity(1);
             return self.return_untouched(taken, stamp);
         }
@@ -130,8 +131,9 @@ impl Serving {
         Ok(())
     }
 
-    /// Opens a session of which threads were handed over. The process that has taken these has seen that the session runs, and has leased
-    /// them since; so what was read for threads handed over just before will do. The first thread's step reads the record anyway.
+    /// Opens a session for threads that were handed over. The process that took them has checked that the session is
+    /// running and has leased them since, so a record that was read for threads handed over a moment ago is good
+    /// enough. The first thread's step reads the record anyway.
     fn take_handed_over(&self, id: &SessionId, threads: &[ThreadId]) -> Result<Option<Arc<Session>>, StorageError> {
         let now = self.steady_now();
         let known = lock(&self.last_record).take().filter(|(read, known, _)| {
@@ -148,7 +150,7 @@ impl Serving {
         self.open(id, record).map(Some)
     }
 
-    /// Leaves threads that were taken with this stamp to others, just as they were found.
+    /// Gives back threads that were taken with this stamp, in the state in which they were found.
     fn return_untouched(&self, taken: &[Taken], stamp: Stamp) -> Result<(), StorageError> {
         for left in [Left::Free, Left::Withdrawn, Left::Lost] {
             let same = taken.iter().filter(|taken| taken.left == left && taken.held.is_some());
@@ -161,7 +163,7 @@ impl Serving {
         Ok(())
     }
 
-    /// Has a thread run that another process has handed over. Returns what becomes true when nothing is left of it here.
+    /// Runs a thread that another process has handed over. The returned flag is set when this process is done with it.
     pub fn run_assigned(&self, assignment: &Assignment) -> Result<Arc<AtomicBool>, StorageError> {
         let Assignment { session, thread, held, left } = assignment.clone();
         self.is_at_rest.store(false, Ordering::Release);
@@ -171,13 +173,13 @@ impl Serving {
         Ok(self.is_at_rest.clone())
     }
 
-    /// Other threads are assigned: what is told of those before does not count for them.
+    /// A new assignment begins: forgets the end of the one before.
     pub fn forget_assignment_end(&self) {
         self.has_changed_session.store(false, Ordering::Release);
         *lock(&self.left_due) = None;
     }
 
-    /// What is to be told of an assigned thread when nothing is left of it here.
+    /// The end of an assignment, once this process is done with it.
     pub fn assignment_end(&self) -> AssignmentEnd {
         AssignmentEnd {
             due: *lock(&self.left_due),
@@ -185,7 +187,7 @@ impl Serving {
         }
     }
 
-    /// A thread was left to others that is due at this time.
+    /// A thread that is due at this time was left to others.
     pub(super) fn note_left(&self, due: Timestamp) {
         if self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none) {
             let mut left = lock(&self.left_due);
@@ -193,7 +195,7 @@ impl Serving {
         }
     }
 
-    /// If no session is left in memory, a process that runs assigned threads has nothing more to do.
+    /// A process that runs assigned threads is done when no session is left in memory.
     pub(super) fn note_rest(&self) {
         if self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none) && self.sessions.is_empty() {
             self.is_at_rest.store(true, Ordering::Release);
@@ -201,7 +203,7 @@ impl Serving {
         }
     }
 
-    /// The sessions that are not over and that no other process serves, or this one if it is not over.
+    /// The sessions that are not over and that no other process serves; or only this one, if it is not over.
     pub fn unfinished(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError> {
         let catalog = self.catalog()?;
         if let Some(id) = only {
@@ -213,7 +215,7 @@ impl Serving {
             let listed = catalog.list(&Filter { state: Some(state), ..Filter::default() })?;
             unfinished.extend(listed.into_iter().filter_map(|listed| match listed {
                 Ok(summary) => (!summary.is_served).then_some(summary.id),
-                // Its waiter is told that it cannot continue.
+                // Its waiter will be told that it cannot continue.
                 Err(damaged) => Some(damaged.id),
             }));
         }
@@ -223,13 +225,13 @@ impl Serving {
 
     /// The sessions whose ends callers of this process wait for.
     fn waited_for(&self) -> Vec<SessionId> {
-        // In an order, so that a simulated run can be replayed.
+        // Sorted, so that a simulated run can be replayed.
         let mut all: BTreeSet<SessionId> = self.awaited.ids().into_iter().collect();
         all.extend(self.sessions.held());
         all.into_iter().collect()
     }
 
-    /// Renews the leases of all threads that are held. What is done here for those that other processes have taken is stopped.
+    /// Renews the leases of all held threads, and stops the work on threads that other processes have taken.
     pub fn renew_leases(&self) -> Result<(), StorageError> {
         let Some(capacity) = &self.capacity else { return Ok(()) };
         let mut held = Vec::new();
@@ -244,14 +246,14 @@ impl Serving {
                 session.lose_hold(held.thread, held.stamp);
             }
         }
-        // One that was given up meanwhile may have given its threads back before they were renewed.
+        // A session that was given up in the meantime may have given its threads back just before they were renewed.
         for session in sessions.iter().filter(|session| session.is_over()) {
             self.give_back(session.held());
         }
         Ok(())
     }
 
-    /// Leaves threads to others whose calls have waited here for others for too long. Returns when to look again.
+    /// Gives back threads whose calls have waited here for too long. Returns when to look again.
     pub fn leave_waiting_calls(&self) -> Result<Timestamp, StorageError> {
         let Some(capacity) = &self.capacity else { return Ok(Timestamp::MAX) };
         if !capacity.is_beyond(self.in_hand()) {
@@ -266,7 +268,7 @@ impl Serving {
             }
             capacity.note_withdrawn();
             debug!(session = %session.id(), threads = withdrawn.len(), "calls that waited too long are left to others");
-            // If that fails, others take them when the leases have run out.
+            // If this fails, others take them when the leases have expired.
             let given_back = self.leases()?.give_back(&withdrawn, Left::Withdrawn, now);
             let hints: Vec<Hint> = withdrawn.iter().map(|held| Hint::now(held.thread)).collect();
             session.dispatch(&hints);
@@ -276,8 +278,8 @@ impl Serving {
         Ok(now.after(QUEUE_TIME_MAX))
     }
 
-    /// Sees what other processes have done to the sessions that are in memory here, or whose ends someone waits for: they may
-    /// be over, and threads that call functions may have been cancelled.
+    /// Reads the changes of other processes to sessions that are in memory or have waiters here: they may be over, and
+    /// threads in a call may have been cancelled.
     pub fn look_at_others(&self) -> Result<(), StorageError> {
         for session in self.sessions.all() {
             let id = session.id();
@@ -309,14 +311,14 @@ impl Serving {
         Ok(())
     }
 
-    /// Does what lost processes have left to be done, and what no thread does.
+    /// Completes the work that lost processes have left, and the work that belongs to no thread.
     pub fn finish_abandoned(&self) -> Result<(), StorageError> {
         if self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none) {
-            // That is for those who take threads.
+            // Left to processes that take threads.
             return Ok(());
         }
         for id in self.leases()?.abandoned(self.steady_now())? {
-            // Also of one that is in memory: what a command has left half-way in it is settled.
+            // Also for a session in memory: whatever a command has left half done is completed.
             let is_running = self.running(&id)?.is_some();
             let taken = if is_running { self.take(&id)? } else { None };
             let finished = match taken {
@@ -340,14 +342,16 @@ impl Serving {
         session.look_for_end(&mut session.stamps())
     }
 
-    /// Removes the places of threads whose processes were lost before they gave them back, and of sessions that are over.
+    /// Removes the places of threads whose processes were lost before they gave them back, and of sessions that are
+    /// over.
     fn reconcile_gates(&self) -> Result<(), StorageError> {
         for id in throttle::sessions(self.ports.storage.space())? {
             match self.catalog()?.record(&id)? {
                 Some((_, record)) if record.state == SessionState::Running => {
                     self.make(&id, record)?.reconcile_gates()?;
                 }
-                // Two processes may look at a thread in a queue at once, of which one is still until the session is over.
+                // A thread in a queue may be run by two processes at once, one of which stalled until the session was
+                // over.
                 Some((_, record)) if record.state.is_over() => self.make(&id, record)?.leave_gates()?,
                 Some(_) => {}
                 None => leave_gates(&*self.ports.storage, &*self.ports.surroundings, &id)?,

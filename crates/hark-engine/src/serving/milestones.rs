@@ -1,8 +1,8 @@
 //! Tells a journal when the served sessions start, resume, are retried and end.
 //!
 //! A session is opened and dropped many times while it waits, and an end from outside may be noticed in several ways.
-//! So ends that matter later are remembered: a broken session that runs again was retried, and no cancellation is told
-//! twice.
+//! So the ends that matter later are remembered: a broken session that runs again was retried, and a cancellation is
+//! logged only once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -14,7 +14,7 @@ use crate::limits::REMEMBERED_ENDS_MAX;
 use crate::record::About;
 use crate::report::{Report, Status};
 
-/// The journal of an engine, if it has one, and what it must remember.
+/// The journal, if the engine has one, and the ends to remember.
 #[derive(Default)]
 pub(super) struct Milestones {
     journal: OnceLock<Arc<dyn Journal>>,
@@ -32,14 +32,14 @@ impl Milestones {
         self.journal.get().is_some()
     }
 
-    /// A session starts, or resumes after it was not served.
+    /// Logs the start of a session, or its continuation by this process.
     pub fn note_taken(&self, session: &SessionId, about: &About, milestone: &Milestone<'_>) {
         if let Some(journal) = self.journal.get() {
             journal.note(session, about, milestone);
         }
     }
 
-    /// Threads of a session run. If it was broken before, it was retried; returns whether it was.
+    /// Threads of a session run. If it broke here before, it was retried, which is logged; returns whether it was.
     pub fn note_running(&self, session: &SessionId, about: &About) -> bool {
         let Some(journal) = self.journal.get() else { return false };
         let was_broken = lock(&self.ends).forget_broken(session);
@@ -62,7 +62,7 @@ impl Milestones {
 #[derive(Default)]
 struct Ends {
     statuses: HashMap<SessionId, Status>,
-    /// In the order of their ends. A session that was retried since may still be among them.
+    /// From the oldest to the latest end. May also contain sessions that were retried since.
     order: VecDeque<SessionId>,
 }
 

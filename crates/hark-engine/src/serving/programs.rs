@@ -1,18 +1,18 @@
-//! The programs of the sessions in memory, and some of those that were there last.
+//! The programs of the sessions in memory, and the ones used last.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use hark_machine::Program;
 
-/// So many programs stay when none of their sessions is in memory: one that wakes up often should not load its program
+/// This many programs stay in memory without a session, so that a session that wakes up often need not load its program
 /// each time.
 const RECENT_MAX: usize = 8;
 
 #[derive(Default)]
 pub(super) struct Programs {
     known: HashMap<String, Weak<Program>>,
-    /// The one that was used last at the end.
+    /// The one used last comes last.
     recent: VecDeque<Arc<Program>>,
 }
 

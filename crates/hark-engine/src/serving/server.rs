@@ -65,7 +65,7 @@ impl Server for Serving {
     }
 
     fn note_ended(&self, session: &SessionId, about: &About, report: &dyn Fn() -> Report) {
-        // Of a process that runs assigned threads, which has no journal: the process that assigned them logs the end.
+        // In a process that runs assigned threads, which has no journal: the process that assigned them logs the end.
         self.has_changed_session.store(true, Ordering::Release);
         if self.milestones.are_logged() {
             self.milestones.note_ended(session, about, &report());
@@ -82,7 +82,7 @@ impl Server for Serving {
 
     fn look_for_retry(&self, id: &SessionId) -> Result<(), StorageError> {
         match self.take(id)? {
-            // Its threads come as all that are due.
+            // Its threads are taken like all due threads.
             Some(session) if session.is_leased() => session.remove_activity(1),
             Some(session) => {
                 self.milestones.note_running(id, session.about());
@@ -117,12 +117,12 @@ impl Server for Serving {
         {
             catalog.ring();
         }
-        // Where threads are leased, each sweep takes all threads that are due.
+        // Where threads are leased, each sweep takes all due threads.
         noted == Noted::Passed && !is_leased
     }
 
     fn note_interrupted(&self, id: &SessionId) {
-        // Where threads are leased, the sweeper finds what was left midway.
+        // Where threads are leased, the sweeper finds unfinished cancellations.
         if self.lease().is_none() {
             lock(&self.interrupted).entry(id.clone()).or_insert_with(|| self.steady_now());
         }
@@ -133,7 +133,7 @@ impl Server for Serving {
             return Ok(true);
         }
         if self.lease().is_some() {
-            // The process that tends the gates also takes the threads.
+            // The process that checks the gates also takes the threads.
             let record = self.catalog()?.record(id)?;
             return Ok(record.is_some_and(|(_, record)| record.state == SessionState::Running));
         }
@@ -156,7 +156,7 @@ impl Server for Serving {
         }
         let program = self.program(id, &record.about.program)?;
         let records = self.ports.storage.session(id, &program)?;
-        // It expects nothing, and is harmless if it is done twice.
+        // It has no expectations, and does no harm if it happens twice.
         let wake = || {
             let mut commit = Commit::new(Stamps::unique(&*self.ports.surroundings).next());
             commit.put = threads.iter().map(|thread| Record::Ready(*thread, 0)).collect();

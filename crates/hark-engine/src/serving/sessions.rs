@@ -15,19 +15,19 @@ pub(super) struct Sessions(Mutex<HashMap<SessionId, OpenSession>>);
 /// A running session.
 struct OpenSession {
     session: Arc<Session>,
-    /// Whether a caller of this process has started it and waits for its end. Then it is not parked.
+    /// A caller in this process has started it and waits for its end, so it is not parked.
     is_held: bool,
 }
 
 impl Sessions {
-    /// Enters a session that begins, for a caller that waits for its end.
+    /// Adds a session that begins, for a caller who waits for its end.
     pub fn begin(&self, session: &Arc<Session>) {
         let entered = OpenSession { session: session.clone(), is_held: true };
         self.lock().insert(session.id().clone(), entered);
     }
 
-    /// Enters a session that was opened, with one activity, unless another thread has opened it meanwhile. `prepare` is called
-    /// before others see it. Returns the entered session.
+    /// Adds an opened session, with one activity, unless another thread has opened it in the meantime. Calls `prepare`
+    /// before others see it. Returns the session that is in the list.
     pub fn open(&self, session: Arc<Session>, prepare: impl FnOnce(&Arc<Session>)) -> Arc<Session> {
         match self.lock().entry(session.id().clone()) {
             Entry::Occupied(entry) => {
@@ -49,7 +49,7 @@ impl Sessions {
         self.lock().get(id).map(|entered| entered.session.clone())
     }
 
-    /// The same, with this much more activity, so that it is not parked.
+    /// The same, with this much more activity, so that the session is not parked.
     pub fn get_active(&self, id: &SessionId, activity: u64) -> Option<Arc<Session>> {
         let sessions = self.lock();
         let session = &sessions.get(id)?.session;
@@ -57,7 +57,7 @@ impl Sessions {
         Some(session.clone())
     }
 
-    /// Drops a session without activity, unless a caller of this process waits for its end.
+    /// Drops a session without activity, unless a caller in this process waits for its end.
     pub fn park(&self, id: &SessionId) {
         let is_idle = |entered: &OpenSession| !entered.is_held && !entered.session.is_active();
         let parked = match self.lock().entry(id.clone()) {
@@ -68,27 +68,27 @@ impl Sessions {
         drop(parked);
     }
 
-    /// Drops a session that is over here. Returns whether a caller of this process waits for its end.
+    /// Drops a session that has ended here. Returns whether a caller in this process waits for its end.
     pub fn remove(&self, id: &SessionId) -> bool {
         let removed = self.lock().remove(id);
         removed.is_some_and(|entered| entered.is_held)
     }
 
-    /// All of them, in the order of their ids, so that a simulated run can be replayed.
+    /// All sessions, sorted by id, so that a simulated run can be replayed.
     pub fn all(&self) -> Vec<Arc<Session>> {
         let mut all: Vec<Arc<Session>> = self.lock().values().map(|entered| entered.session.clone()).collect();
         all.sort_unstable_by(|one, other| one.id().cmp(other.id()));
         all
     }
 
-    /// The sessions for whose ends callers of this process wait.
+    /// The sessions for whose ends callers in this process wait.
     pub fn held(&self) -> Vec<SessionId> {
         let sessions = self.lock();
         let held = sessions.iter().filter(|(_, entered)| entered.is_held);
         held.map(|(id, _)| id.clone()).collect()
     }
 
-    /// The activity of all sessions.
+    /// The activity of all sessions together.
     pub fn activity(&self) -> u64 {
         self.lock().values().map(|entered| entered.session.activity()).sum()
     }

@@ -17,7 +17,7 @@ use crate::report::{Report, SessionError, Status};
 use crate::step;
 use crate::storage::{Range, StorageError};
 
-/// Is called when a session has ended in this process.
+/// Called when a session has ended in this process.
 pub(crate) type OnEnd = Box<dyn FnOnce(&Session) + Send>;
 
 /// Why a session ended in this process.
@@ -77,19 +77,18 @@ impl Session {
                 self.look_ended(session.state);
                 return Ok(());
             }
-            // Checked after the session's record was read: a retry that makes threads run again meanwhile changes that
-            // record.
+            // Read after the session's record, because a concurrent retry that puts threads back changes that record.
             if !session.first_stopped || session.retrying || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty()
             {
                 return Ok(());
             }
-            // Before the end: if this process dies, the next one to take the session up does this again.
+            // Before the end is written: if this process dies in between, the next one does this again.
             self.leave_gates()?;
             let state = session.state_at_end(self.has_unawaited()?);
             let mut commit = Commit::new(stamps.next());
             step::end(versioned.stamp, &session, state, self.now(), &mut commit);
-            // If it was not done, a thread that stopped at the same time or a command has ended the session, or the answer
-            // was lost: the record shows which.
+            // Otherwise a thread that stopped at the same time or a command has ended the session, or the answer was
+            // lost. The record shows which.
             if self.records.commit(&mut commit)? == Outcome::Done {
                 self.set_ended_here(state);
                 return Ok(());
@@ -135,7 +134,7 @@ impl Session {
         let failure = self.failure(Error::new("storage", message), step::FIRST);
         let mut commit = Commit::new(self.stamps().next());
         step::end_without_threads(stamp, &session, failure, self.now(), &mut commit);
-        // A conflict says that there is a thread after all.
+        // A conflict means that there is a thread after all.
         if self.records.commit(&mut commit)? == Outcome::Done {
             self.set_first_stopped(None);
         }

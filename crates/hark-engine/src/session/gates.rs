@@ -1,4 +1,4 @@
-//! A session at the gates of limits and rates: its threads enter and leave, and hear when they are let in.
+//! A session's use of limits and rates: its threads enter and leave gates, and are told when they are admitted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,12 +17,12 @@ use crate::throttle::{
     self, Bound, Change, EntryState, Gate, Holder, Look, Operation, Priority, Request, Token, Turnstile,
 };
 
-/// The sessions in memory that have limits, which share them.
+/// The sessions in memory that have limits, and so may share them.
 #[derive(Default)]
 pub(crate) struct Neighbors(Mutex<HashMap<SessionId, Weak<Session>>>);
 
 impl Neighbors {
-    /// A session with limits begins.
+    /// Adds a session with limits.
     pub fn enter(&self, session: &Arc<Session>) {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, known| known.strong_count() > 0);
@@ -34,7 +34,7 @@ impl Neighbors {
     }
 }
 
-/// Holders by their sessions.
+/// The admitted holders, by session.
 pub(crate) fn by_session(holders: Vec<Holder>) -> BTreeMap<SessionId, Vec<ThreadId>> {
     let mut threads: BTreeMap<SessionId, Vec<ThreadId>> = BTreeMap::new();
     for Holder { session, thread } in holders {
@@ -53,12 +53,12 @@ impl Session {
         Holder { session: self.id.clone(), thread }
     }
 
-    /// Does something at the gates, for as long as it takes the storage to answer.
+    /// Performs an operation on gates, and retries it until the storage answers.
     fn at_gates<T>(&self, what: impl FnMut(&mut Turnstile<'_>) -> Result<T, StorageError>) -> Result<T, StorageError> {
         self.at_gates_with(what, true)
     }
 
-    /// The same; a session that has nothing to lose yet does not wait for a storage that does not answer.
+    /// The same for a session that has not begun: it has nothing to lose, so it does not wait for the storage.
     fn at_gates_with<T>(
         &self,
         mut what: impl FnMut(&mut Turnstile<'_>) -> Result<T, StorageError>,
@@ -90,7 +90,7 @@ impl Session {
         self.at_gates(|turnstile| turnstile.make(change))
     }
 
-    /// It is about to begin: what its program says of limits and rates counts from now on, for all sessions of the storage.
+    /// The session is about to begin: from now on the numbers of its program apply to all sessions of the storage.
     pub fn announce_bounds(&self) -> Result<(), StorageError> {
         if !self.has_gates {
             return Ok(());
@@ -104,7 +104,7 @@ impl Session {
         Ok(())
     }
 
-    /// A thread enters a gate's queue, if it has not.
+    /// A thread enters a gate's queue, unless it is in it.
     pub fn enter_gate(
         &self,
         thread: ThreadId,
@@ -118,7 +118,7 @@ impl Session {
         Ok(self.change_gate(&change)?.pop())
     }
 
-    /// Whether a thread has a place, and knows that.
+    /// Whether a thread has a place and has been told so.
     pub fn is_held(&self, thread: ThreadId, request: &Request) -> Result<bool, StorageError> {
         Ok(matches!(self.entry_at_gate(thread, request)?, Look::Held(_)))
     }
@@ -130,7 +130,7 @@ impl Session {
         })
     }
 
-    /// What a thread has at a gate; it enters the queue if it is nowhere.
+    /// A thread's standing at a gate. If it has none, it enters the queue.
     pub fn look_at_gate(&self, thread: ThreadId, request: &Request, priority: Priority) -> Result<Look, StorageError> {
         match self.entry_at_gate(thread, request)? {
             Look::Unknown => {}
@@ -143,7 +143,7 @@ impl Session {
         })
     }
 
-    /// A thread has got its place again, or does without it: the tries of its calls may go on.
+    /// A thread has its place again, or needs none any more, so the attempts that borrow it may continue.
     fn run_tries_of(&self, lender: ThreadId) -> Result<(), StorageError> {
         let records = self.records.scan(Range::Live(step::FIRST), usize::MAX)?;
         let tries: Vec<ThreadId> = records
@@ -161,7 +161,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether a thread has this, or queues for it.
+    /// Whether a thread has this place, or is queued for it.
     pub fn holds(&self, thread: ThreadId, token: &Token) -> Result<bool, StorageError> {
         let mut found = Vec::with_capacity(1);
         self.records.read(&[Key::Live(thread)], &mut found)?;
@@ -171,14 +171,14 @@ impl Session {
         })
     }
 
-    /// A thread does not need this any more.
+    /// A thread no longer needs this place.
     pub fn leave_gate(&self, thread: ThreadId, token: &Token) -> Result<(), StorageError> {
         let leave = Operation::Leave { holder: self.holder(thread), number: token.number };
         let change = Change { gate: token.gate.clone(), bound: None, operations: vec![leave], serves: true };
         self.change_gate(&change).map(drop)
     }
 
-    /// Those who were let in are to be run.
+    /// Wakes the threads that were admitted.
     pub fn tell_let_in(&self, let_in: Vec<Holder>) -> Result<(), StorageError> {
         for (id, threads) in by_session(let_in) {
             if id == self.id {
@@ -192,7 +192,7 @@ impl Session {
         Ok(())
     }
 
-    /// These threads of it were let in.
+    /// These threads of this session were admitted.
     pub fn run_let_in(&self, threads: &[ThreadId]) {
         if let Some(upstream) = self.upstream() {
             upstream.dispatch(&self.id, &threads.iter().copied().map(Hint::now).collect::<Vec<_>>());
@@ -202,7 +202,7 @@ impl Session {
         }
     }
 
-    /// Removes all that it has at any gate: its threads have stopped.
+    /// Removes all its entries at all gates, because its threads have stopped.
     pub fn leave_gates(&self) -> Result<(), StorageError> {
         if !self.has_gates {
             return Ok(());
@@ -210,7 +210,7 @@ impl Session {
         self.at_gates(|turnstile| throttle::forget(turnstile, &self.id, true))
     }
 
-    /// Removes what its threads do not need any more: whoever was to do so was lost.
+    /// Removes entries that its threads no longer need, in place of a process that was lost before it could.
     pub fn reconcile_gates(&self) -> Result<(), StorageError> {
         if !self.has_gates {
             return Ok(());
@@ -224,7 +224,7 @@ impl Session {
         Ok(())
     }
 
-    /// The error of a thread that has its turn, and is the first in a queue of those of which none can go on.
+    /// The error of a thread in its turn that is first in a queue in which no thread can be admitted.
     pub fn deadlock_of(&self, thread: ThreadId) -> Result<Option<Error>, StorageError> {
         if !self.is_resumable() {
             return Ok(lock(&self.deadlock).take_if(|(raising, _)| *raising == thread).map(|(_, error)| error));
@@ -235,8 +235,9 @@ impl Session {
         deadlock::error_in(self.records()).map(Some)
     }
 
-    /// In memory: if its threads wait for places that only they have, the first in a queue raises that, as in a kept session.
-    /// Returns whether there is such a thread. It cannot look for itself: in memory a thread that has its turn has no record.
+    /// In memory: if its threads wait for places that only they have, the first one in a queue raises the error, as in
+    /// a durable session. Returns whether there is such a thread. Threads cannot check this themselves, because in
+    /// memory a thread has no record during its turn.
     pub fn raise_deadlock(&self) -> Result<bool, StorageError> {
         if !self.has_gates {
             return Ok(false);
@@ -252,7 +253,7 @@ impl Session {
         self.at_gates(|turnstile| deadlock::find(&*self.records, turnstile.space, &self.id, &self.program, looking))
     }
 
-    /// Whether some thread of it, in memory, may go on because another session gives a place back, or has done so.
+    /// Whether a thread of it, in memory, may be admitted because another session releases a place, or has done so.
     pub fn may_be_let_in(&self) -> Result<bool, StorageError> {
         if !self.has_gates {
             return Ok(false);
@@ -268,7 +269,7 @@ impl Session {
         let space = self.ports.storage.space();
         let mut known: HashMap<Gate, bool> = HashMap::new();
         for (thread, gate, number) in queued {
-            // In this order: who gives a place back lets the next one in by the same change.
+            // In this order, because whoever releases a place admits the next thread in the same change.
             let is_elsewhere = match known.get(&gate) {
                 Some(known) => *known,
                 None => {

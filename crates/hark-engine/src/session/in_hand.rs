@@ -1,6 +1,6 @@
-//! What this process has in hand of each thread of a session: one entry per thread, behind one lock.
+//! What this process knows of each thread of a session beside its record: one entry per thread, behind one lock.
 //!
-//! An entry exists while any of its parts says something. The parts are independent of each other:
+//! An entry exists while any of its parts is in use. The parts are independent of each other:
 //!
 //! - **The turn.** One worker at a time runs a thread, because reading a durable record copies it: two workers with two
 //!   copies would both run the thread until one of them lost its commit. A step may take several turns.
@@ -36,15 +36,15 @@ use crate::surroundings::Timestamp;
 use calls::CallInFlight;
 use holds::Hold;
 
-/// The threads of a session that this process has something in hand of.
+/// The threads of a session of which this process knows something beside their records.
 #[derive(Default)]
 pub(crate) struct ThreadsInHand {
     threads: Mutex<HashMap<ThreadId, InHand>>,
-    /// Whether any worker was ever lost. If not, as in nearly all processes, no entry need be checked.
+    /// Whether any worker was ever lost. If not, which is the rule, no entry need be checked.
     has_lost_workers: AtomicBool,
 }
 
-/// What this process has in hand of a thread.
+/// The entry of a thread.
 #[derive(Default)]
 struct InHand {
     /// None while the thread is idle.
@@ -53,7 +53,7 @@ struct InHand {
     hold: Option<Hold>,
     /// Hints of the supervisor that are not settled.
     hints: u64,
-    /// Its last worker was lost, and the loss is not counted yet.
+    /// Its last worker was lost, and the loss is not yet counted.
     is_orphaned: bool,
 }
 
@@ -62,9 +62,9 @@ struct InHand {
 struct Turn {
     /// None while a worker runs the thread.
     paused: Option<Box<Paused>>,
-    /// A hint has arrived meanwhile.
+    /// A hint has arrived in the meantime.
     is_hinted: bool,
-    /// When somebody last looked whether the thread has mail.
+    /// When the thread's mailbox was last checked.
     looked: Timestamp,
 }
 
@@ -74,32 +74,32 @@ pub(crate) struct Paused {
     pub live: Box<Live>,
     pub fresh: Vec<Record>,
     pub log: Vec<LogEntry>,
-    /// How many of the log's entries have been shown.
+    /// The number of log entries already shown.
     pub shown: usize,
     /// When the step began.
     pub since: Timestamp,
 }
 
-/// What a worker gets that wants to give a thread a turn.
+/// The answer to a worker that wants to give a thread a turn.
 pub(crate) enum TurnStart {
-    /// The thread is to be loaded.
+    /// The thread must be loaded.
     Load,
     /// The thread is in the middle of a step.
     Resume(Box<Paused>),
-    /// Another worker has the thread, and gives it another turn for this hint.
+    /// Another worker has the thread, and will give it another turn for this hint.
     Deferred,
-    /// Nothing to do: another turn for an earlier hint is certain to come.
+    /// Nothing to do: an earlier hint is certain to lead to another turn.
     Covered,
 }
 
-/// How a turn has ended.
+/// The state of a thread after its turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TurnEnd {
-    /// A hint has arrived meanwhile: the thread needs another turn.
+    /// A hint has arrived in the meantime: the thread needs another turn.
     Again,
-    /// The thread is idle, and the supervisor may hear that the hints of this turn are settled.
+    /// The thread is idle, and the supervisor can be told that the hints of this turn are settled.
     Settled,
-    /// The thread is idle; its hints stay open, because its call is in flight or because there are none.
+    /// The thread is idle; its hints stay open because its call is in flight, or there are none.
     Idle,
 }
 
@@ -115,9 +115,9 @@ impl ThreadsInHand {
         self.begin(self.lock().entry(thread).or_default())
     }
 
-    /// Begins a turn for a hint of the supervisor; also returns how many hints the turn carries out, namely those that
-    /// arrived before it. If an earlier turn has carried them all out, there is nothing to do: the supervisor may have parked
-    /// the session since, and would not hear what comes of another turn.
+    /// Begins a turn for a hint of the supervisor; also returns how many hints the turn settles, namely those that
+    /// arrived before it. If an earlier turn has settled them all, there is nothing to do: the supervisor may have
+    /// parked the session since, and would not take note of the results of another turn.
     pub fn begin_supervised_turn(&self, thread: ThreadId) -> (TurnStart, u64) {
         match self.lock().get_mut(&thread) {
             Some(entry) if entry.turn.is_some() || entry.hints > 0 => (self.begin(entry), entry.hints),
@@ -145,7 +145,7 @@ impl ThreadsInHand {
         self.lock().entry(thread).or_default().turn.get_or_insert_default().paused = Some(paused);
     }
 
-    /// Whether it is time to look for mail of a thread whose step continues. If so, this counts as the look.
+    /// Whether it is time to check the mailbox of a thread whose step continues. If so, this counts as the check.
     pub fn is_time_to_look(&self, thread: ThreadId, now: Timestamp) -> bool {
         let mut threads = self.lock();
         let turn = threads.entry(thread).or_default().turn.get_or_insert_default();
@@ -156,7 +156,7 @@ impl ThreadsInHand {
         is_time
     }
 
-    /// Ends a turn that carries out this many hints of the supervisor.
+    /// Ends a turn that settles this many hints of the supervisor.
     pub fn end_turn(&self, thread: ThreadId, hints: u64) -> TurnEnd {
         self.change(thread, |entry| {
             if entry.turn.take().is_some_and(|turn| turn.is_hinted) {
@@ -192,7 +192,7 @@ impl ThreadsInHand {
             && self.change(thread, |entry| std::mem::take(&mut entry.is_orphaned)) == Some(true)
     }
 
-    /// Changes the entry of a thread, if there is one. One that says nothing any more is removed.
+    /// Changes the entry of a thread, if there is one, and removes it if none of its parts is in use any more.
     fn change<T>(&self, thread: ThreadId, change: impl FnOnce(&mut InHand) -> T) -> Option<T> {
         let mut threads = self.lock();
         let entry = threads.get_mut(&thread)?;

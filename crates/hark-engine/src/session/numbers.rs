@@ -1,7 +1,8 @@
 //! The numbers of new threads.
 //!
-//! Where each reservation is a request over a network, a session reserves numbers in blocks, so that the counter is changed a few
-//! dozen times for a thousand threads. The rest of a block is lost with the session's memory, so numbers may have gaps there.
+//! If each reservation is a network request, a session reserves numbers in blocks, so that the counter changes only a
+//! few dozen times for a thousand threads. The rest of a block is lost when the session leaves memory, which leaves
+//! gaps.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,17 +12,18 @@ use crate::storage::{SessionStorage, StorageError};
 #[derive(Debug, Default)]
 pub(super) struct ThreadNumbers(Mutex<Block>);
 
-/// The reserved numbers that are left, from `next` up to, but not including, `end`.
+/// The reserved numbers, from `next` up to but not including `end`.
 #[derive(Debug, Default)]
 struct Block {
     next: u64,
     end: u64,
-    /// How many numbers were reserved last. The first block has one number: most sessions start few threads.
+    /// The size of the last block. The first one has one number, because most sessions start few threads.
     reserved: u64,
 }
 
 impl Block {
-    /// **Invariant: a child's number is greater than its parent's.** In a block that is older than the parent, numbers are skipped.
+    /// **Invariant: a child's number is greater than its parent's.** Numbers of a block that is older than the parent
+    /// are skipped.
     fn take(&mut self, parent: ThreadId) -> Option<ThreadId> {
         self.next = self.next.max(parent.0 + 1);
         let taken = self.next;
@@ -33,7 +35,7 @@ impl Block {
 }
 
 impl ThreadNumbers {
-    /// A number for a thread that this one starts.
+    /// A number for a thread started by this one.
     pub fn take(&self, records: &dyn SessionStorage, parent: ThreadId) -> Result<ThreadId, StorageError> {
         let most = records.numbers_reserved_max();
         if most <= 1 {
@@ -49,7 +51,7 @@ impl ThreadNumbers {
         };
         let first = records.reserve(count)?;
         let mut block = self.lock();
-        // Another worker may have reserved a block at the same time; the one with more numbers is kept.
+        // Another worker may have reserved a block at the same time; the larger rest is kept.
         if block.end.saturating_sub(block.next) < count {
             (block.next, block.end) = (first.0 + 1, first.0 + count);
         }

@@ -1,4 +1,4 @@
-//! What a session prints, on its way to who looks at it.
+//! A session's output, on its way to the observer and the history.
 
 use std::sync::Arc;
 
@@ -13,26 +13,27 @@ use crate::record::Key;
 use crate::remote::WorkerReport;
 use crate::storage::StorageError;
 
-/// Who sees what is printed, and what is kept of it.
+/// The observer of the output, and the output that is kept for the report.
 pub(super) struct Output {
     pub observer: Arc<dyn Observer>,
     /// Empty unless output is kept.
     pub kept: Vec<OutputItem>,
-    /// Up to where the history was shown, where threads may run in other processes as well.
+    /// The position up to which the history was shown, if threads may run in other processes as well.
     pub followed: Option<HistoryPosition>,
 }
 
 impl Session {
-    /// Makes a commit; of its log, so many entries have been shown already. What it printed is seen in the order of the
-    /// commits: nobody can see that the commit is done, and print for it, before the observer has its output.
+    /// Makes a commit whose first log entries, this many, have already been shown. Output is shown in the order of the
+    /// commits: nobody can see that a commit is done and print something because of it before the observer has its
+    /// output.
     pub fn commit(&self, commit: &mut Commit, shown: usize) -> Result<Outcome, StorageError> {
         let prints = commit.log[shown.min(commit.log.len())..].iter().any(LogEntry::is_printed);
         if !prints {
             return self.records.commit(commit);
         }
         if self.is_resumable() {
-            // Many commits should be in flight at a time, so the lock is taken afterwards: each thread's output is in
-            // order, and that of several as their commits returned.
+            // The lock is taken after the commit, so that many commits can be in flight. So the output of each thread
+            // is in order, and that of different threads in the order in which their commits returned.
             let mut printed: Vec<OutputItem> = commit.log[shown..].iter().filter_map(LogEntry::printed).collect();
             let outcome = self.records.commit(commit)?;
             if outcome == Outcome::Done {
@@ -49,8 +50,8 @@ impl Session {
         Ok(outcome)
     }
 
-    /// Makes commits of a session that can be taken up again, each by itself; of each one's log, so many entries have
-    /// been shown already.
+    /// Makes several commits of a durable session, each independent of the others. Of each one's log, this many entries
+    /// have already been shown.
     pub fn commit_all(&self, commits: &mut [(&mut Commit, usize)]) -> Vec<Result<Outcome, StorageError>> {
         let printed =
             |commit: &Commit, shown: usize| commit.log[shown..].iter().filter_map(LogEntry::printed).collect();
@@ -65,7 +66,7 @@ impl Session {
         outcomes
     }
 
-    /// Takes what comes of a call before its answer.
+    /// Takes an event of a call before its answer: output or progress.
     pub(super) fn take_event(&self, thread: ThreadId, made: Try, event: CallEvent) {
         match event {
             CallEvent::Printed(text) => self.print(thread, made, text),
@@ -86,9 +87,9 @@ impl Session {
         self.keep_piece(thread, made, piece);
     }
 
-    /// Writes down a part of what has come of a call, if there is something.
+    /// Writes the next piece of a call's output and progress, if there is one.
     fn keep_piece(&self, thread: ThreadId, made: Try, piece: Option<Piece>) {
-        // Of a session that is over here the call will be made again, and of one that is over nobody wants to know.
+        // If the session was given up here, the call will be made again; if it is over, nobody needs the output.
         if let Some(piece) = piece.filter(|_| !self.is_over()) {
             match self.write_piece(thread, made, piece) {
                 Ok(stamp) => self.in_hand.note_piece(thread, made, stamp),
@@ -97,26 +98,26 @@ impl Session {
         }
     }
 
-    /// Writes down a part of what has come of a call, which continues meanwhile: it may print more than there is memory for. The
-    /// function waits for that if it prints faster. Returns the version that the thread's record has now; none if others
-    /// have changed it, who make the call again, or have ended the session.
+    /// Writes a piece of a call's output while the call continues, because the output may not fit in memory. A function
+    /// that prints faster than this has to wait. Returns the new version of the thread's record; None if another
+    /// process has changed the record, and so makes the call again, or has ended the session.
     fn write_piece(&self, thread: ThreadId, made: Try, piece: Piece) -> Result<Option<Stamp>, StorageError> {
         let Piece { stamp, printed, progress } = piece;
         let mut commit = Commit::of_server(self.stamps().next());
         commit.expect.push((Key::Live(thread), Some(stamp)));
         commit.renew = Some(Renewal { thread, progress });
         commit.log.extend(printed.into_iter().map(|item| LogEntry::of_piece(item, made.attempt)));
-        // While the call is in flight, only its pieces change the record.
+        // While the call is in flight, only these pieces change the record.
         let is_done = commit.make_known(&*self.records, &Key::Live(thread))?;
         Ok(is_done.then_some(commit.stamp))
     }
 
-    /// Shows from now on what the session prints in whatever process, as its history has it.
+    /// From now on shows what any process prints for the session, from its history.
     pub fn follow_history(&self) {
         lock(&self.output).followed = Some(HistoryPosition::default());
     }
 
-    /// Shows what has come to the history, if that is followed.
+    /// Shows new output from the history, if it is followed.
     pub fn show_history(&self) -> Result<(), StorageError> {
         self.show_rest(&mut lock(&self.output))
     }
@@ -136,7 +137,7 @@ impl Session {
 
     pub(super) fn show(&self, output: &mut Output, items: &mut Vec<OutputItem>) {
         if output.followed.is_some() {
-            // If the storage fails, it is shown with what comes next.
+            // If the storage fails, the output is shown with the next look.
             let _ = self.show_rest(output);
             return;
         }

@@ -1,4 +1,4 @@
-//! Which threads of a session go before others, as `#[priority]` says.
+//! The priorities of a session's threads (`#[priority]`).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,13 @@ use crate::id::ThreadId;
 use crate::leases::Taken;
 use crate::record::{Key, Record};
 
-/// The priorities of the threads that this process has written, woken or taken, unless they are 0: invokers only know
-/// the numbers of threads.
+/// The priorities other than 0 of threads that this process has written, woken or taken, because invokers only know the
+/// numbers of threads.
 #[derive(Default)]
 pub(crate) struct Priorities(Mutex<HashMap<ThreadId, i32>>);
 
 impl Priorities {
-    /// Takes note of the threads that this commit, which is about to be made, writes, wakes and removes.
+    /// Takes note of the threads that this commit will write, wake and remove.
     pub fn note(&self, commit: &Commit) {
         let mut all = self.lock();
         for key in &commit.delete {
@@ -26,7 +26,7 @@ impl Priorities {
             match record {
                 Record::Live(thread, live) if live.priority == 0 => drop(all.remove(thread)),
                 Record::Live(thread, live) => drop(all.insert(*thread, live.priority)),
-                // The waker of a thread may not know its priority.
+                // Whoever wakes a thread may not know its priority.
                 Record::Ready(thread, priority) if *priority != 0 => drop(all.insert(*thread, *priority)),
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! A session as its supervisor's invoker knows it.
+//! A session as the invoker of a supervisor sees it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::record::SessionState;
 use crate::remote::{Supervised, WorkerReport};
 
 impl Session {
-    /// A process has nothing left of a thread that was assigned to it. What it has done is in the storage.
+    /// A process is done with an assigned thread. Its results are in the storage.
     fn note_left(&self, end: AssignmentEnd) {
         if end.has_changed_session
             && let Err(error) = self.look_ended_here(end != AssignmentEnd::UNKNOWN)
@@ -37,7 +37,7 @@ impl Supervised for Session {
     fn lose_worker(self: Arc<Self>, threads: &[ThreadId]) {
         warn!(session = %self.id, threads = threads.len(), "the worker process was lost that had threads");
         self.in_hand.note_lost(threads);
-        // It may have been lost between a commit and what follows from that.
+        // It may have been lost between a commit and the actions that follow.
         self.add_activity(1);
         let taken = self.server.as_ref().map_or(Ok(()), |server| server.take_up_lost(&self.id));
         if let Err(error) = taken {
@@ -81,7 +81,7 @@ impl Supervised for Session {
             WorkerReport::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
             WorkerReport::Failed(error) => self.fail_storage(&error),
             WorkerReport::Ended => match self.look_closed() {
-                // It was broken, and has been retried since.
+                // It broke, and has been retried since.
                 Ok(_) if !self.is_over() => self.set_ended(SessionState::Broken),
                 Ok(_) => {}
                 Err(error) => self.fail_storage(&error),

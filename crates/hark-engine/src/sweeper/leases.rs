@@ -1,5 +1,4 @@
-//! The sweeper where threads are leased: it takes due threads while its process has room, and renews the leases of the
-//! held ones.
+//! The sweeper where threads are leased: takes due threads while there is room, and renews the leases of held threads.
 
 use std::time::Duration;
 
@@ -12,14 +11,15 @@ use crate::surroundings::Timestamp;
 pub(super) struct Rounds {
     /// When to renew the leases.
     renewal: Timestamp,
-    /// When to sweep for what lost processes have left.
+    /// When to look for work that lost processes have left.
     sweep: Timestamp,
     /// When the changes of other processes were last read.
     looked: Timestamp,
 }
 
 impl Rounds {
-    /// A process that only serves sessions that it begins has nothing to sweep yet, and a session that ends at once costs it no poll.
+    /// A process that only serves its own new sessions has nothing to sweep yet, and a session that ends at once costs
+    /// no poll.
     pub fn new(serves_others: bool, now: Timestamp, lease: Duration) -> Rounds {
         let renewal = now.after(lease / 3);
         if serves_others {
@@ -56,8 +56,8 @@ impl Sweeper<'_> {
     }
 }
 
-/// Whether a time has come. It is never further away than `at_most`, unless the clock was set back; in that case it
-/// counts as having come.
+/// Whether a time has come. It also counts as having come if it is further away than `at_most`, because then the clock
+/// was set back.
 fn is_time(at: Timestamp, now: Timestamp, at_most: Duration) -> bool {
     now >= at || at.since(now) > at_most
 }

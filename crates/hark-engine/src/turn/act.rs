@@ -1,4 +1,4 @@
-//! What follows a commit. All of it is hints, or work that the commit has recorded as still to be done.
+//! The actions after a commit. Each is a hint, or work that the commit has recorded as still to be done.
 
 use std::mem;
 
@@ -14,18 +14,18 @@ use crate::surroundings::Timestamp;
 use crate::throttle::Priority;
 
 impl Worker<'_> {
-    /// Does what the plan of a committed step says.
+    /// Carries out the plan of a committed step.
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
         if self.session.is_leased() {
             self.session.in_hand.hold_after_step(thread, self.plan.holds.drain(..), self.commit.stamp);
         }
         if let Some(begun) = &self.call {
-            // While the thread is still this worker's: another one would take the call for one whose worker was lost.
+            // While this worker still has the thread: another one would conclude that the worker of the call was lost.
             let since = if self.session.is_leased() { self.session.steady_now() } else { Timestamp(0) };
             self.session.in_hand.begin_call(&begun.call, self.commit.stamp, since);
         }
         let timer = self.plan.timer;
-        // A durable timer is no activity: its session may be parked until then.
+        // A durable timer does not count as activity, because its session may be parked until then.
         let timers = usize::from(timer.is_some() && !self.session.is_resumable());
         self.count(self.plan.invoke.len() + timers + usize::from(self.plan.call));
         if self.counts_loss {
@@ -45,7 +45,7 @@ impl Worker<'_> {
             self.session.enter_gate(thread, &request, Priority::Of(request.priority))?;
             self.leave_unless_held(thread, &request.token())?;
             if self.session.is_over() {
-                // It was cancelled meanwhile.
+                // It was cancelled in the meantime.
                 self.session.leave_gates()?;
             }
         }
@@ -87,7 +87,7 @@ impl Worker<'_> {
         })
     }
 
-    /// The thread continues at this time, as its record says. The time may have been noted before, with another clock.
+    /// Notes when the thread continues, according to its record. The time may come from another clock.
     pub(super) fn note_time(&mut self, thread: ThreadId, until: Timestamp) {
         if self.session.note_due(thread, until) {
             self.session.add_activity(1);
@@ -95,7 +95,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Has this worker's invoker run the plan's threads that this process keeps, and dispatches hints for the others.
+    /// Gives the invoker the threads that this process keeps, and dispatches hints for the others.
     fn hand_out(&mut self) {
         if !self.plan.invoke.is_empty() {
             self.slot.invoke(&self.plan.invoke);
@@ -106,9 +106,9 @@ impl Worker<'_> {
         }
     }
 
-    /// This hint is carried out and has led to so many others. They count before they are given away. Where work is left
-    /// that is not theirs, this hint counts until that is done: the others may be carried out before, and the session
-    /// would look like a deadlock.
+    /// This hint is done and has led to this many others, which must be counted before they are given away. If the plan
+    /// contains further work, this hint counts until that is done: the others may be done first, and the session would
+    /// look idle.
     fn count(&mut self, led_to: usize) {
         let has_more_to_do = self.plan.look_for_end
             || self.plan.wake_rest
@@ -123,13 +123,13 @@ impl Worker<'_> {
         self.done += 1 - given_up;
     }
 
-    /// Reads a Future once more after a waiter was entered in a record of its own: if it is done, its resolver may not
-    /// have seen that record.
+    /// Reads a Future again after a waiter was added in a record of its own: if the Future is done, its resolver may
+    /// not have seen that record.
     fn look_again(&mut self, future: FutureId, waiter: ThreadId) -> Result<(), StorageError> {
         let [found] = self.read([Key::Future(future.clone())])?;
         let Some(Versioned { stamp, record: Record::Future(_, record) }) = found else { return Ok(()) };
         if !record.is_pending() {
-            // In conflict, the Future's thread is retried, and the waiter has stopped long before.
+            // On a conflict the Future's thread is being retried, and the waiter has stopped long before.
             let priority = self.session.priorities.of(waiter);
             let waiter = Waiter { priority, ..Waiter::new(waiter, Interest::Outcome) };
             self.wake_batch(&future, &[waiter], (Some(stamp), true))?;
@@ -137,7 +137,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Wakes those who wait for a Future with records of their own, some with each commit.
+    /// Wakes the waiters of a Future that have records of their own, some with each commit.
     pub(crate) fn wake_rest(&mut self, future: &FutureId) -> Result<(), StorageError> {
         let mut outcome = storage::outcome_of(self.session.records(), future)?;
         loop {
@@ -150,7 +150,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Returns false if the Future's record is another one by now.
+    /// Returns false if the Future's record has changed.
     fn wake_batch(
         &mut self,
         future: &FutureId,
@@ -164,7 +164,7 @@ impl Worker<'_> {
             match self.session.records().commit(&mut self.commit)? {
                 Outcome::Done => break,
                 Outcome::Conflict => return Ok(false),
-                // It is harmless if it is done twice.
+                // Does no harm if it happens twice.
                 Outcome::Unknown => {}
             }
         }
@@ -172,13 +172,13 @@ impl Worker<'_> {
         Ok(true)
     }
 
-    /// The same for threads that are not counted yet.
+    /// The same for threads that are not yet counted.
     fn hand_out_more(&mut self) {
         self.session.add_activity(self.plan.invoke.len() as u64);
         self.hand_out();
     }
 
-    /// Cancels the threads that this one had started, as its step has written down, some with each commit. Each does the
+    /// Cancels the threads started by this one that its step has recorded, some with each commit. Each of them does the
     /// same for its own.
     pub(crate) fn cascade(&mut self, parent: ThreadId) -> Result<(), StorageError> {
         loop {
@@ -188,7 +188,8 @@ impl Worker<'_> {
                 continue;
             }
             self.commit.reset(self.stamps.next());
-            // If more were added meanwhile, it begins again; if the answer was lost, the record tells.
+            // If more threads were added in the meantime, this begins again; if the answer was lost, the record shows
+            // whether it happened.
             self.commit.expect.push((Key::Cascade(parent), Some(stamp)));
             self.commit.delete.push(Key::Cascade(parent));
             if self.session.records().commit(&mut self.commit)? == Outcome::Done {
@@ -197,7 +198,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Returns false if what is to be cancelled is written down with another version by now.
+    /// Returns false if the record of the threads to cancel has changed.
     fn cancel_all(&mut self, parent: ThreadId, stamp: Stamp, started: &Started) -> Result<bool, StorageError> {
         let records = self.session.records();
         let at_a_time = storage::wakes_per_commit(records);
@@ -208,7 +209,7 @@ impl Worker<'_> {
                 Record::Live(thread, live) => Some((*thread, live)),
                 _ => None,
             });
-            // Their numbers may have those of others among them.
+            // Threads of other parents may have numbers in between.
             let own = threads.clone().filter(|(thread, live)| live.parent == parent && started.contains(*thread));
             let own: Vec<(ThreadId, i32)> = own.map(|(thread, live)| (thread, live.priority)).collect();
             next = threads.next_back().and_then(|(last, _)| started.next_from(ThreadId(last.0 + 1)));
@@ -235,7 +236,7 @@ impl Worker<'_> {
             match self.session.records().commit(&mut self.commit)? {
                 Outcome::Done => break,
                 Outcome::Conflict => return Ok(false),
-                // It is harmless if it is done twice.
+                // Does no harm if it happens twice.
                 Outcome::Unknown => {}
             }
         }

@@ -1,8 +1,8 @@
 //! Steps of several threads, committed together.
 //!
-//! A worker that is given several threads of a durable session gives each its turn and then commits all their steps in one
-//! request, which costs it one wait instead of many. It is as if as many workers had made their commits at the same time:
-//! each of these is done or not by itself, and a step that another one of the batch has overtaken is decided again.
+//! A worker that is given several threads of a durable session gives each its turn, and then commits all their steps in
+//! one request, so that it waits once. The effect is the same as if several workers had committed at the same time:
+//! each step succeeds or fails by itself, and a step that conflicts with another one of the batch is decided again.
 
 use std::mem;
 
@@ -18,15 +18,15 @@ use crate::surroundings::Timestamp;
 #[derive(Default)]
 pub(super) struct Batch {
     steps: Vec<Step>,
-    /// Whether steps are put here. The only step there is, is committed at once.
+    /// Whether steps are batched. A single step is committed at once.
     pub is_open: bool,
-    /// Its steps are committed, and what follows is being done.
+    /// Its steps are committed, and the actions after the commits are under way.
     pub is_concluding: bool,
-    /// One of its threads has stopped, which may have been the session's last one.
+    /// One of its threads has stopped, which may have been the last one of the session.
     pub looks_for_end: bool,
 }
 
-/// A step, and what else the worker knew of its turn.
+/// A step, and what else the worker must know of its turn.
 struct Step {
     decided: Decided,
     commit: Commit,
@@ -35,7 +35,7 @@ struct Step {
     shown: usize,
     awaits: u32,
     since: Timestamp,
-    /// How many hints of the supervisor it carries out.
+    /// The number of the supervisor's hints that it settles.
     hints: u64,
 }
 
@@ -49,12 +49,12 @@ impl Batch {
         self.steps.first().is_some_and(|first| session.steady_now().since(first.since) >= BATCH_TIME_MAX)
     }
 
-    /// Whether the thread that came last has used all of its fuel.
+    /// Whether the last thread has used all of its fuel.
     pub fn ends_with_long_turn(&self) -> bool {
         self.steps.last().is_some_and(|step| matches!(step.decided.ending, Ending::Yielded))
     }
 
-    /// How many hints the step that came last carries out.
+    /// Sets the number of hints that the last step settles.
     pub fn note_hints(&mut self, hints: u64) {
         if let Some(step) = self.steps.last_mut() {
             step.hints = hints;
@@ -63,7 +63,7 @@ impl Batch {
 }
 
 impl Worker<'_> {
-    /// Keeps a step for the batch's commit.
+    /// Adds a step to the batch.
     pub(super) fn put_in_batch(&mut self, decided: Decided, since: Timestamp) -> Pace {
         let next = Commit::of_server(self.commit.stamp);
         self.batch.steps.push(Step {
@@ -79,7 +79,7 @@ impl Worker<'_> {
         Pace::Batched
     }
 
-    /// Commits the steps of the batch, and does what follows.
+    /// Commits the steps of the batch, and carries out the actions after the commits.
     pub(super) fn commit_batch(&mut self) {
         // A step that is decided again is committed at once.
         self.batch.is_open = false;
@@ -92,8 +92,8 @@ impl Worker<'_> {
         self.slot.step_aside();
         let outcomes = self.session.commit_all(&mut commits);
         self.slot.step_back();
-        // One look is enough for all, as it comes after all their commits. A supervisor takes a hint for settled before that, and
-        // would not notice the loss of this process in between.
+        // One check is enough, after all commits. A supervisor considers the hints settled before that, and would not
+        // notice if this process were lost in between.
         self.batch.is_concluding = !self.session.is_supervised();
         for (step, outcome) in steps.into_iter().zip(outcomes) {
             let (thread, hints) = (step.decided.loaded.thread, step.hints);

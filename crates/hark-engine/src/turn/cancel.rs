@@ -1,8 +1,8 @@
-//! Cancellation: what a thread cancels, and what becomes of one that is cancelled.
+//! Cancellation: what a thread cancels, and what happens to a cancelled thread.
 //!
-//! Whoever cancels a thread puts `cancel/n` beside its mailbox. The thread's next step takes it out, raises an error of kind
-//! `"cancelled"` where the thread stands, and writes down which threads are to be cancelled with it, as work still to be
-//! done. A thread that continues after that is stopped when its time is up.
+//! To cancel a thread, `cancel/n` is put beside its mailbox. The thread's next step removes it, raises an error of kind
+//! `"cancelled"` where the thread stands, and records which threads must be cancelled with it, as work still to be
+//! done. If the thread continues for longer than its grace period, it is stopped.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::step::{CancelledPromise, Ending, Interruption, Loaded, Touch, Wanted}
 use crate::storage::StorageError;
 
 impl Worker<'_> {
-    /// What a thread does that cancels something: it continues, once there is room for more in its step.
+    /// A thread cancels something. It continues, once its step has room for more.
     pub(super) fn cancel(
         &mut self,
         what: Cancelled,
@@ -26,7 +26,7 @@ impl Worker<'_> {
     ) -> Result<Next, StorageError> {
         match what {
             Cancelled::Started => cancel_started(loaded, live),
-            // Nobody has its own Future, but from a damaged record.
+            // No thread has its own Future, except in a damaged record.
             Cancelled::Future(Awaited::Thread(thread)) if thread == loaded.thread.0 => {}
             Cancelled::Future(awaited) => {
                 let known = self.look_at(&awaited)?;
@@ -48,26 +48,26 @@ impl Worker<'_> {
             }
         }
         let next = self.resume(live, Value::Null);
-        // What it does next may be to await that promise.
+        // It may await that promise next.
         let awaits_commit = loaded.cancels.as_ref().is_some_and(|cancels| cancels.promise.is_some());
         let goes_on = !awaits_commit && self.has_room(loaded);
         Ok(if goes_on { next } else { Next::End(Ending::Yielded) })
     }
 
-    /// A thread has its whole time to clean up from when its session is taken up, however long nobody has served that.
+    /// A thread has its whole grace period from when its session is taken over, however long nobody has served it.
     pub(super) fn give_time_to_clean_up(&self, live: &mut Live) {
         if let (Some(stops), Some(taken_up)) = (&mut live.stops, self.session.taken_up()) {
             *stops = (*stops).max(taken_up.after(self.session.options().cancel_grace));
         }
     }
 
-    /// Whether something is to be done to a thread because it was cancelled.
+    /// Whether a cancelled thread must be interrupted now.
     pub(super) fn interruption(&self, loaded: &Loaded, live: &Live) -> Option<Interruption> {
         match live.stops {
             None if loaded.is_cancelled => {
                 Some(Interruption { error: Error::new("cancelled", "the thread was cancelled"), stops: false })
             }
-            // Whatever the time, it is given the error before it is stopped.
+            // Whatever the time is, it gets the error before it can be stopped.
             Some(stops) if stops <= self.session.steady_now() && !is_to_be_given_error(live) => {
                 let seconds = self.session.options().cancel_grace.as_secs_f64();
                 let unit = if seconds == 1.0 { "second" } else { "seconds" };
@@ -78,7 +78,7 @@ impl Worker<'_> {
         }
     }
 
-    /// What a thread does that is interrupted: it leaves what it is about.
+    /// Interrupts a thread: it leaves its wait or call.
     pub(super) fn interrupt(
         &mut self,
         loaded: &mut Loaded,
@@ -114,7 +114,8 @@ impl Worker<'_> {
             live.stops = Some(self.session.steady_now().after(self.session.options().cancel_grace));
             self.session.note_interrupted();
         }
-        // Also what it has started to clean up goes with a thread that is stopped. It harms none that is cancelled already.
+        // The threads that it has started to clean up are cancelled too if it is stopped. Cancelling twice does no
+        // harm.
         cancel_started(loaded, live);
         match &live.status {
             Status::Awaiting(_) => {
@@ -150,7 +151,7 @@ impl Worker<'_> {
         Next::End(Ending::Failed(Arc::new(self.session.failure(error, thread))))
     }
 
-    /// The thread is no longer among those who wait for this Future.
+    /// Removes the thread from the waiters of this Future.
     fn leave_wait(&mut self, loaded: &mut Loaded, awaited: &Awaited) -> Result<(), StorageError> {
         let known = self.look_at(awaited)?;
         let future = FutureId::from(awaited);
@@ -174,12 +175,12 @@ impl Worker<'_> {
     }
 }
 
-/// Whether a thread continues with an error, which its handlers may catch, when it runs next.
+/// Whether a thread continues with an error, which its handlers may catch, when it next runs.
 fn is_to_be_given_error(live: &Live) -> bool {
     matches!(&live.state, State::Present(thread) if live.status == Status::Runnable && thread.given_error().is_some())
 }
 
-/// What a thread has started is to be cancelled.
+/// Records that the threads which a thread has started must be cancelled.
 pub(super) fn cancel_started(loaded: &mut Loaded, live: &Live) {
     if !live.started.is_empty() {
         loaded.cancels.get_or_insert_default().started = Some(live.started.clone());

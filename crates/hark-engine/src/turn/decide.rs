@@ -1,5 +1,5 @@
-//! What a thread does next, and what its step comes to: decided in sight of what was loaded, and decided again when
-//! that has changed.
+//! What a thread does next, and how its step ends: decided from the loaded records, and decided again if they have
+//! changed.
 
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ use crate::storage::StorageError;
 use crate::suspend;
 
 impl Worker<'_> {
-    /// What a thread that was loaded does next. Nothing if another worker has it.
+    /// What a loaded thread does next; None if another worker has it.
     pub(super) fn enter(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Option<Next>, StorageError> {
-        // Before it is given what it waited for, so that it is suspended as it was when it stopped.
+        // Before it gets the value that it waited for, so that it is suspended in the state in which it stopped.
         if self.session.suspends()
             && let State::Present(thread) = &mut live.state
             && let Err(error) = suspend::rewrite(thread, self.session.program())
@@ -51,7 +51,7 @@ impl Worker<'_> {
         Ok(Some(if was_lost && matches!(next, Next::Run) { self.count_loss(loaded, live) } else { next }))
     }
 
-    /// What a thread does next that was left with its status.
+    /// What a thread does next, by the status in which it was left.
     fn by_status(&mut self, loaded: &mut Loaded, live: &mut Live, was_lost: bool) -> Result<Next, StorageError> {
         Ok(match &live.status {
             Status::Runnable => Next::Run,
@@ -79,8 +79,7 @@ impl Worker<'_> {
         })
     }
 
-    /// What the thread is about to do may be what its worker was lost by. Before it is tried again, it is written down how
-    /// often it was.
+    /// The thread may have killed its worker, and may do so again. Before it runs, the number of losses is written.
     fn count_loss(&mut self, loaded: &Loaded, live: &mut Live) -> Next {
         live.losses += 1;
         let max_tries = self.session.options().max_tries;
@@ -105,14 +104,14 @@ impl Worker<'_> {
         }
     }
 
-    /// Takes note of a call that is over. Returns what it came to.
+    /// Takes note of a call that has ended. Returns its result.
     pub(super) fn note_over(&mut self, loaded: &mut Loaded, live: &mut Live, over: Over) -> Result<Value, Error> {
         let Over { attempt, stamp, printed, progress, answer } = over;
         self.shown = printed.len();
         self.commit.log.extend(printed.into_iter().map(LogEntry::of_output));
         let is_last = live.call.as_ref().is_none_or(|call| call.attempt == attempt);
         if self.session.is_resumable() && is_last {
-            // It may have been loaded before the last piece of output, which has changed nothing else of it.
+            // It may have been loaded before the last piece of output, which has changed nothing else in its record.
             loaded.live = Some(stamp);
         }
         let attempt = (!is_last).then_some(attempt);
@@ -132,14 +131,14 @@ impl Worker<'_> {
         answer
     }
 
-    /// What a thread does in the session's history, if there is one.
+    /// Adds an event of a thread to the session's history, if it has one.
     pub(super) fn log(&mut self, thread: ThreadId, event: Event) {
         if self.session.is_resumable() {
             self.commit.log.push(LogEntry { time: self.session.now(), thread, event });
         }
     }
 
-    /// Decides again what was decided on grounds that have changed.
+    /// Decides again, because the records have changed.
     pub(super) fn reconsider(
         &mut self,
         loaded: &mut Loaded,
@@ -152,20 +151,20 @@ impl Worker<'_> {
             return self.interrupt(loaded, live, interruption);
         }
         if loaded.is_cancelled && live.stops.is_none() {
-            // It has come to its end, but what it has started has not.
+            // The thread has ended, but the threads that it has started have not.
             cancel_started(loaded, live);
         }
         match ending {
             Ending::Waits(awaited, _) => self.consult(loaded, live, awaited),
             Ending::Awaits { wait, .. } => self.consult_many(loaded, live, wait),
             Ending::Follows(awaited, _) => self.follow(loaded, live, awaited),
-            // What it was woken for has come meanwhile.
+            // What it was woken for has come in the meantime.
             Ending::Stays => self.by_status(loaded, live, false),
             other => Ok(Next::End(other)),
         }
     }
 
-    /// What a thread does that needs this Future's value.
+    /// A thread needs the value of this Future.
     pub(super) fn consult(
         &mut self,
         loaded: &mut Loaded,
@@ -174,7 +173,7 @@ impl Worker<'_> {
     ) -> Result<Next, StorageError> {
         let known = self.look_at(&awaited)?;
         note_done(loaded, live, &awaited, known.as_ref());
-        // It may have left this Future's waiters in this step, or awaited it for a time.
+        // In this step it may have left this Future's waiters, or awaited it with a deadline.
         if !loaded.touches.is_empty() {
             loaded.touches.remove(&FutureId::from(&awaited));
         }
@@ -198,7 +197,7 @@ impl Worker<'_> {
         }
     }
 
-    /// What a thread does that came to its end with this Future.
+    /// A thread has ended with this Future as its value.
     pub(super) fn follow(&mut self, loaded: &mut Loaded, live: &Live, awaited: Awaited) -> Result<Next, StorageError> {
         let known = self.look_at(&awaited)?;
         note_done(loaded, live, &awaited, known.as_ref());
@@ -215,7 +214,7 @@ impl Worker<'_> {
     /// A Future's record, if it has one.
     pub(super) fn look_at(&mut self, awaited: &Awaited) -> Result<Option<Known>, StorageError> {
         match awaited {
-            // A thread that is about to be started: nothing can be known of its Future.
+            // For a thread that this step starts, nothing can be known yet.
             Awaited::Thread(future) if step::starts(&self.commit, ThreadId(*future)) => Ok(None),
             _ => {
                 let [future] = self.read([Key::Future(awaited.into())])?;
@@ -224,7 +223,7 @@ impl Worker<'_> {
         }
     }
 
-    /// The thread is given this Future's error.
+    /// Gives the thread this Future's error.
     fn hear(&self, loaded: &mut Loaded, awaited: &Awaited, failure: &Failure) {
         if let Awaited::Thread(future) = awaited
             && !failure.is_awaited
@@ -244,7 +243,7 @@ impl Worker<'_> {
         }
     }
 
-    /// What the thread stopped for failed with this error, which it may catch.
+    /// The operation at which the thread stopped has failed with this error, which it may catch.
     pub(super) fn fail(&self, live: &mut Live, error: Error) -> Next {
         match &mut live.state {
             State::Present(thread) => {
@@ -255,18 +254,18 @@ impl Worker<'_> {
         }
     }
 
-    /// A thread that has heard of many failures is written down before it hears of more.
+    /// A thread that has learned of many failures is saved before it learns of more.
     fn unless_full(&self, loaded: &Loaded, next: Next) -> Next {
         if self.has_room(loaded) { next } else { Next::End(Ending::Yielded) }
     }
 
-    /// Whether any step's commit has room for what this one has gathered so far.
+    /// Whether the commit has room for more.
     pub(super) fn has_room(&self, loaded: &Loaded) -> bool {
         loaded.records() <= self.session.records().commit_records_max() - STEP_RECORDS_MAX
     }
 }
 
-/// A thread that waits, and is among those who are known to wait, was looked at too early.
+/// A thread that waits, and is registered as a waiter, was woken too early.
 fn unless_entered(next: Next, thread: ThreadId) -> Next {
     match &next {
         Next::End(Ending::Waits(_, Some(known)) | Ending::Follows(_, Some(known)))
@@ -278,7 +277,7 @@ fn unless_entered(next: Next, thread: ThreadId) -> Next {
     }
 }
 
-/// A thread may find that what it waits for is done before anyone has woken it.
+/// A thread may find that its Future is done before anyone has woken it.
 fn note_done(loaded: &mut Loaded, live: &Live, awaited: &Awaited, known: Option<&Known>) {
     let waited = matches!(live.status, Status::Waiting(_) | Status::Following(_));
     if waited && loaded.ready.is_none() && known.is_some_and(|known| !known.record.is_pending()) {

@@ -1,4 +1,4 @@
-//! What a thread does that needs a place of a limit, or a start of a rate.
+//! Threads that need a place of a limit, or a start of a rate.
 
 use hark_machine::{Take, Value};
 
@@ -12,7 +12,7 @@ use crate::storage::StorageError;
 use crate::throttle::{Gate, GateKind, HeldPlace, Look, Priority, Request, Token};
 
 impl Worker<'_> {
-    /// A thread asks for a place or a start. A place that it has already is enough.
+    /// A thread asks for a place or a start. A place that it already has is enough.
     pub(super) fn take(&mut self, take: Take, asking: ThreadId, live: &mut Live) -> Next {
         if take.per.is_none() && live.places.iter().any(|place| place.name == take.name) {
             return self.resume(live, Value::Boolean(false));
@@ -28,7 +28,7 @@ impl Worker<'_> {
         Next::End(Ending::Queues(Box::new(request)))
     }
 
-    /// What a thread does that was left in a queue.
+    /// A thread that was left in a queue.
     pub(super) fn look_in_queue(&mut self, loaded: &Loaded, live: &mut Live) -> Result<Next, StorageError> {
         let Status::Queued(request) = &live.status else { return Ok(Next::End(Ending::Stays)) };
         let request = request.clone();
@@ -40,7 +40,7 @@ impl Worker<'_> {
         let look = self.session.look_at_gate(loaded.thread, &request, Priority::Of(request.priority))?;
         let from = match look {
             Look::Held(from) if !is_late || request.gate.kind == GateKind::Limit || from <= now => from,
-            // What it has in the queue goes with its step.
+            // Its entry in the queue is removed after its step.
             _ if is_late => {
                 self.disarm(live);
                 self.log(loaded.thread, Event::Resumed);
@@ -64,7 +64,7 @@ impl Worker<'_> {
             GateKind::Rate if now < from => {
                 return Ok(Next::End(Ending::Queues(Box::new(Request { until: Some(from), ..*request }))));
             }
-            // Once that is written down, its start is forgotten.
+            // Its start is forgotten once this is written.
             GateKind::Rate => {}
             GateKind::Limit => {
                 let Request { gate, bound, number, depth, .. } = *request;
@@ -76,8 +76,8 @@ impl Worker<'_> {
         Ok(self.resume(live, Value::Boolean(true)))
     }
 
-    /// Whether a thread has the places that it had. One that was taken from it, as nobody served its session, it gets again
-    /// before all others.
+    /// Whether a thread still has its places. One that was taken away because nobody served the session is given back
+    /// ahead of all others.
     pub(super) fn has_places(&self, thread: ThreadId, live: &Live) -> Result<bool, StorageError> {
         for place in live.places.iter() {
             let holder = place.lender.unwrap_or(thread);
@@ -86,9 +86,9 @@ impl Worker<'_> {
             }
             let look = self.session.look_at_gate(holder, &place.request(), Priority::Front)?;
             if !self.session.holds(holder, &place.token())? {
-                // The holder needs no place any more: the caller of this try no longer waits for it, or this thread has gone on
-                // since it was loaded here, as its session was given up in the meantime and taken up again. Nobody else would
-                // give back what was just taken in its name.
+                // The holder no longer needs the place: the caller of this attempt no longer waits for it, or this
+                // thread has continued since it was loaded here, because its session was given up and taken over in the
+                // meantime. Nobody else would release the place that was just taken in its name.
                 self.session.leave_gate(holder, &place.token())?;
             } else if !matches!(look, Look::Held(_)) {
                 return Ok(false);
@@ -97,8 +97,8 @@ impl Worker<'_> {
         Ok(true)
     }
 
-    /// Where threads are leased, another process may have given back what this one has just taken for the same thread, as it was
-    /// before: then it is given back here as well.
+    /// Where threads are leased, another process may have released the place that this one has just taken for an
+    /// earlier state of the same thread: then it is released here as well.
     pub(super) fn leave_if_overtaken(&self, loaded: &Loaded) -> Result<(), StorageError> {
         for token in loaded.tokens.iter().filter(|_| self.session.is_leased()) {
             self.leave_unless_held(loaded.thread, token)?;
@@ -106,7 +106,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// The same of one request.
+    /// The same for one request.
     pub(super) fn leave_unless_held(&self, thread: ThreadId, token: &Token) -> Result<(), StorageError> {
         if self.session.is_leased() && !self.session.holds(thread, token)? {
             self.session.leave_gate(thread, token)?;
@@ -114,7 +114,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Notes what a thread gives back by a step that comes to this.
+    /// Notes the places that a thread releases with a step that ends in this way.
     pub(super) fn note_given_back(loaded: &mut Loaded, live: &Live, ending: &Ending) {
         if loaded.tokens.is_empty() {
             return;
@@ -123,7 +123,7 @@ impl Worker<'_> {
         loaded.given_back = loaded.tokens.iter().filter(|token| !left.contains(token)).cloned().collect();
     }
 
-    /// Whether other threads may wait for the places that a thread has given back in its step.
+    /// Whether other threads may wait for the places that a thread has released in its step.
     pub(super) fn gives_back(loaded: &Loaded, live: &Live) -> bool {
         !loaded.tokens.is_empty() && {
             let left = live.tokens();

@@ -1,4 +1,4 @@
-//! A turn where threads are leased: whether this process still has the thread, and which of others it continues with.
+//! A turn where threads are leased: whether this process still has the thread, and which other threads it keeps.
 
 use super::Worker;
 use crate::id::ThreadId;
@@ -7,8 +7,8 @@ use crate::step::Loaded;
 use crate::storage::StorageError;
 
 impl Worker<'_> {
-    /// A call that this process makes is not wanted any more if the thread's record has another version than it had then:
-    /// others have made it since, and the session may have been retried.
+    /// A call made by this process is no longer wanted if the version of the thread's record has changed since: another
+    /// process has made it again, and the session may have been retried.
     pub(super) fn give_up_old_call(&mut self, loaded: &Loaded, live: &Live) -> Result<(), StorageError> {
         let Status::Calling(number) = live.status else { return Ok(()) };
         let Some(stamp) = self.session.in_hand.call_version(loaded.thread, number) else { return Ok(()) };
@@ -24,7 +24,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Whether another process holds a thread: it is the one to see what the hint is for.
+    /// Whether another process holds a thread. Then that process deals with the hint.
     pub(super) fn is_anothers(&mut self, loaded: &Loaded, live: &Live) -> bool {
         let thread = loaded.thread;
         let is_called_here =
@@ -42,8 +42,9 @@ impl Worker<'_> {
         !is_ours
     }
 
-    /// Decides which of the threads that this commit makes runnable this process keeps. The others are offered to other
-    /// processes: by the worker of a supervisor all but the thread itself; where threads are leased all that there is no room for.
+    /// Decides which threads made runnable by this commit stay with this process. The others are offered to other
+    /// processes: all but the thread itself if there is a supervisor; where threads are leased, those for which there
+    /// is no room.
     pub(super) fn share(&mut self, own: Option<ThreadId>) {
         if self.session.is_supervised() {
             return self.plan.offer_all_but(own);

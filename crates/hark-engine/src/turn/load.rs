@@ -7,25 +7,26 @@ use crate::record::{Key, Live, Record, SessionState, Status, Versioned};
 use crate::step::{self, CancelledPromise, First, Known, Loaded};
 use crate::storage::StorageError;
 
-/// A thread in its turn.
+/// A thread during its turn.
 type InTurn = (Box<Loaded>, Box<Live>);
 
 impl Worker<'_> {
-    /// Reads what a step begins with. If another worker has the thread, it learns that there is something for it.
+    /// Reads the records with which a step begins. If another worker has the thread, it is told that there is news.
     pub(super) fn load(&mut self, thread: ThreadId) -> Result<Option<InTurn>, StorageError> {
         let found = self.read_thread(thread)?;
         if !matches!(&found, Some((_, live)) if live.is_away()) {
             return Ok(found);
         }
-        // It may have looked already for what this hint is about. With this its commit conflicts, and it looks again.
+        // That worker may already have checked for the reason of this hint. This makes its commit conflict, so it
+        // checks again.
         self.commit.put.push(Record::Ready(thread, self.session.priorities.of(thread)));
         while self.session.records().commit(&mut self.commit)? != Outcome::Done {}
         self.commit.reset(self.stamps.next());
-        // Or it has just given the thread back.
+        // Or it has just released the thread.
         self.read_thread(thread)
     }
 
-    /// What is loaded of a thread before anything is read.
+    /// The state of a loaded thread before anything is read.
     fn nothing_loaded(&mut self, thread: ThreadId) -> Box<Loaded> {
         let is_resumable = self.session.is_resumable();
         match self.spare.take() {
@@ -71,8 +72,8 @@ impl Worker<'_> {
         Ok(self.load_session(&mut loaded)?.then_some((loaded, content)))
     }
 
-    /// Whether a thread was put back by a retry that is still to put back others: it would meet their old errors. Such a
-    /// thread is one that can run, and has a hint all the same.
+    /// Whether a thread was put back by a retry that has others still to put back, whose old errors it would meet. Only
+    /// a thread that is runnable and has a mailbox entry can be one.
     fn is_held_back(&mut self, loaded: &Loaded, status: &Status) -> Result<bool, StorageError> {
         let may_be =
             loaded.is_resumable && loaded.ready.is_some() && matches!(status, Status::Runnable | Status::Calling(_));
@@ -83,7 +84,7 @@ impl Worker<'_> {
         Ok(matches!(session, Some(Versioned { record: Record::Session(session), .. }) if session.retrying))
     }
 
-    /// Reads again what may have changed. Returns whether the thread is still this worker's.
+    /// Reads again what may have changed. Returns whether this worker still has the thread.
     pub(super) fn reload(&mut self, loaded: &mut Loaded) -> Result<bool, StorageError> {
         let thread = loaded.thread;
         let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())])?;
@@ -117,12 +118,12 @@ impl Worker<'_> {
         let begins = |first: &First| first.session.is_none();
         Ok(match loaded.live {
             Some(stamp) => live.is_some_and(|live| live.stamp == stamp),
-            // With this step the session begins, if it has not.
+            // The session begins with this step, if it has not begun.
             None => loaded.first.as_deref().is_some_and(begins),
         })
     }
 
-    /// Reads whether the thread is cancelled. That always comes with something in its mailbox.
+    /// Reads whether the thread is cancelled. A cancelled thread always has a mailbox entry.
     fn look_cancelled(&mut self, loaded: &mut Loaded) -> Result<(), StorageError> {
         if loaded.ready.is_some() && self.session.may_have_cancelled() {
             let [cancel] = self.read([Key::Cancel(loaded.thread)])?;
@@ -131,8 +132,8 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Reads the version of the session's record, for its first thread, which writes it. Returns whether the session
-    /// continues: one that was cancelled must not be made to run again.
+    /// Reads the version of the session's record for the first thread, whose end changes it. Returns whether the
+    /// session continues: one that was cancelled must not run again.
     fn load_session(&mut self, loaded: &mut Loaded) -> Result<bool, StorageError> {
         let Some(first) = &mut loaded.first else { return Ok(true) };
         let mut found = Vec::with_capacity(1);
@@ -158,7 +159,7 @@ impl Worker<'_> {
         Ok(std::array::from_fn(|_| found.next().flatten()))
     }
 
-    /// The thread has stopped, or was never there. In a storage that others write to, that may be because the session is
+    /// The thread has stopped, or never existed. In a storage with other writers the reason may be that the session is
     /// over.
     pub(super) fn not_live(&mut self, thread: ThreadId) -> Result<Pace, StorageError> {
         if self.session.is_resumable() {

@@ -23,13 +23,13 @@ use crate::storage::StorageError;
 use crate::suspend;
 use crate::throttle::Places;
 
-/// Gathers what a running thread does for its step's commit.
+/// Gathers the effects of a running thread for its step's commit.
 pub(super) struct Gather<'a> {
     session: &'a Session,
     commit: &'a mut Commit,
     thread: ThreadId,
     places: &'a mut Places,
-    /// Numbers could not be reserved. The run is void.
+    /// Thread numbers could not be reserved. The run is void.
     error: Option<StorageError>,
 }
 
@@ -120,13 +120,13 @@ impl Host for Gather<'_> {
 }
 
 impl Worker<'_> {
-    /// Runs a thread until an effect stops it, and returns what follows from that.
+    /// Runs a thread until an effect stops it. Returns what happens next.
     pub(super) fn run_thread(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
         let fuel = if self.awaits == 0 { TURN_FUEL } else { RESUMED_FUEL };
         let session = self.session;
         let started_before = self.commit.fresh.len();
         let mut gather = Gather::new(session, &mut self.commit, loaded.thread, &mut live.places);
-        // Only threads that are here are ever run.
+        // Only threads whose state is in memory are run.
         let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
         live.losses = 0;
         let given = thread.given_error().map(|error| error.message.clone());
@@ -163,7 +163,7 @@ impl Worker<'_> {
         live: &mut Live,
     ) -> Result<Next, StorageError> {
         let ending = match effect {
-            // The value of an attempt is for the thread that made it, which returns it as its own call's value.
+            // The value of an attempt goes to the thread that made it, which returns it as the value of its own call.
             Effect::Finished(value) => match followed(&value).filter(|_| !live.places.is_try()) {
                 Some(awaited) => {
                     live.follow(awaited.clone());
@@ -184,7 +184,7 @@ impl Worker<'_> {
             Effect::Call(call) => self.begin_call(call, loaded.thread, live),
             Effect::Sleep(value) => match sleep_duration(&value) {
                 Ok(duration) => {
-                    // It has its value already, for when it continues.
+                    // It already has its value for when it continues.
                     if let State::Present(thread) = &mut live.state {
                         thread.resume(value);
                     }
@@ -201,7 +201,7 @@ impl Worker<'_> {
 
     fn begin_call(&mut self, call: ForeignCall, thread: ThreadId, live: &mut Live) -> Ending {
         let ForeignCall { foreign, arguments, timeout, is_again } = call;
-        // The tries of a retry are tries of one call, as those after a crash are.
+        // The attempts of a retry are attempts of one call, like those after a crash.
         let attempt = if is_again && live.calls > 0 { (live.attempts + 1).min(TRIES_MAX) } else { 1 };
         if attempt == 1 {
             live.calls += 1;
@@ -211,18 +211,18 @@ impl Worker<'_> {
         self.make_try(pending, thread, live)
     }
 
-    /// The worker that made the call was lost, so that what came of it is not known. It is made again, unless it is the
-    /// call that its workers are lost by.
+    /// The worker that made the call was lost, so its result is unknown. The call is made again, unless it has lost its
+    /// workers too often.
     pub(super) fn call_again(&mut self, loaded: &Loaded, live: &mut Live, was_lost: bool) -> Next {
         let Some(pending) = live.call.take() else { return Next::End(Ending::Stays) };
         let mut pending = *pending;
         if self.session.in_hand.is_withdrawn(loaded.thread, loaded.live) {
-            // This try has not begun, and the history tells of it already.
+            // This attempt has not begun, and is already in the history.
             return Next::End(self.make_call(pending, loaded.thread, live));
         }
         let max_tries = self.session.options().max_tries;
-        // Whoever gives a session up, or retries it, has lost no worker. A call that waited for others to be over may not
-        // have begun; once they are, it will be among the first.
+        // No worker was lost if the session was given up or retried. A call that was only queued may not have begun; it
+        // will be among the first ones later.
         live.losses += u32::from(was_lost && !pending.is_queued);
         if live.losses >= max_tries {
             let name = self.foreign_name(pending.foreign);
@@ -236,7 +236,7 @@ impl Worker<'_> {
         Next::End(self.make_try(pending, loaded.thread, live))
     }
 
-    /// The next try of a call is made.
+    /// Makes the next attempt of a call.
     fn make_try(&mut self, pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
         if self.session.is_resumable() {
             let function = shortened(self.foreign_name(pending.foreign)).into_owned();
@@ -253,7 +253,7 @@ impl Worker<'_> {
         pending.is_queued &= waits;
         live.attempts = attempt;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
-        // A cancelled thread has no longer than until it is stopped.
+        // A cancelled thread's call must end before the thread is stopped.
         let left = live.stops.map(|stops| stops.since(self.session.steady_now()));
         let timeout = timeout.map(duration_of).into_iter().chain(left).min();
         let unwanted = Unwanted::new(self.session.over().clone());
@@ -271,7 +271,7 @@ impl Worker<'_> {
         Ending::Calls(live.calls)
     }
 
-    /// The import's own priority, else that of the innermost function that has one.
+    /// The import's own priority, or else that of the innermost function that has one.
     fn priority_of(&self, foreign: ForeignIndex, live: &Live) -> i32 {
         let program = self.session.program();
         if !program.has_priorities() {
@@ -291,7 +291,7 @@ impl Worker<'_> {
     }
 }
 
-/// The Future that a thread came to its end with, if its value is one.
+/// The Future with which a thread has ended, if its value is one.
 fn followed(value: &Value) -> Option<Awaited> {
     match value {
         Value::Future(thread) => Some(Awaited::Thread(*thread)),
@@ -300,7 +300,7 @@ fn followed(value: &Value) -> Option<Awaited> {
     }
 }
 
-/// How long a `sleep` is. One that is longer than any machine lives is as long as can be told.
+/// The duration of a `sleep`. A longer one than any machine lives is the longest that can be represented.
 fn sleep_duration(seconds: &Value) -> Result<Duration, Error> {
     let longest = SLEEP_MAX.as_secs_f64();
     let seconds = match seconds {

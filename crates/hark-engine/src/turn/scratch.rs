@@ -1,4 +1,4 @@
-//! Memory that an operating system's thread uses again from one worker to the next: most have one short turn to give.
+//! Memory that an OS thread reuses from one worker to the next, because most workers give only one short turn.
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
@@ -8,14 +8,14 @@ use crate::id::Stamp;
 use crate::record::Versioned;
 use crate::step::{Loaded, Plan};
 
-/// What grew beyond this, in elements, is given back: it was for a thread that did unusually much at once.
+/// Larger vectors, in elements, are freed: they belonged to a thread that did unusually much at once.
 const KEPT_MAX: usize = 256;
 
 thread_local! {
     static KEPT: Cell<Option<Scratch>> = const { Cell::new(None) };
 }
 
-/// What a worker builds its steps in. There is nothing in it that outlives a turn.
+/// The memory in which a worker builds its steps. Nothing in it outlives a turn.
 pub(super) struct Scratch {
     pub commit: Commit,
     pub plan: Plan,
@@ -25,7 +25,7 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// What this operating system's thread has, or new memory.
+    /// The OS thread's memory, or new memory.
     pub fn take() -> Scratch {
         KEPT.take().unwrap_or_else(|| Scratch {
             // Each turn begins its commit with a stamp of its own.
@@ -36,7 +36,7 @@ impl Scratch {
         })
     }
 
-    /// Keeps the memory for the next worker, and nothing that is in it.
+    /// Keeps the memory for the next worker, without its contents.
     pub fn keep(mut self) {
         self.commit.reset(Stamp(NonZeroU64::MIN));
         self.commit.terms = None;

@@ -1,14 +1,14 @@
-//! Waits for several Futures, or until a time.
+//! Waits for several Futures, or with a deadline.
 //!
-//! A thread that needs the values of many waits for the outcome of one of them, chosen by chance among those without a
-//! value, and for the failures of all others. So however its Futures come, it is woken about as often as the logarithm of
-//! their number. One that needs any waits for the outcome of each. Which Futures a wait is for is not written down but
-//! asked of the thread, which stands at the wait until it has an answer.
+//! A thread that needs the values of many Futures waits for the outcome of one of them, chosen at random among the
+//! pending ones, and for the failures of all others. So in whatever order they end, it is woken about as often as the
+//! logarithm of their number. A thread that needs any of them waits for the outcome of each. The Futures of a wait are
+//! not stored: the thread stands at the wait until it has an answer, and is asked for them.
 //!
-//! A step touches few records. Where a wait needs more than fits it begins with a commit that says only that the thread
-//! waits ([`Awaiting::is_entered`] is false): from then on the thread is certain to wait for these Futures, whatever becomes
-//! of its worker, and what follows may be done in any number of commits, and twice. The same holds when the wait is over and
-//! the thread leaves the waiters of many Futures: what has woken it is there until the step is committed.
+//! A step touches few records. A wait that needs more begins with a commit that says only that the thread waits
+//! ([`Awaiting::is_entered`] is false). From then on it certainly waits for these Futures, whatever happens to its
+//! worker, and the rest may be done in any number of commits, and repeated. The same is true when the wait is over and
+//! the thread unregisters from many Futures: the mailbox entry that woke it remains until the step is committed.
 
 mod answered;
 mod settle;
@@ -37,17 +37,17 @@ use settle::Dealt;
 /// How many Futures are read at a time.
 const READ_AT_A_TIME: usize = 1_000;
 
-/// What was seen of so many Futures is worth keeping for the next wait.
+/// From this many Futures on, the outcomes read for a wait are kept for the next wait.
 const HELD_MIN: usize = 16;
 
-/// A Future as it was found.
+/// The state of a Future when it was read.
 #[derive(Debug, Clone)]
 pub(crate) enum Seen {
-    /// It has no value. `is_new`: its thread is started by this very step.
+    /// Pending. `is_new`: this step starts its thread.
     Pending { known: Option<Known>, is_new: bool },
-    /// It has one.
+    /// Resolved.
     Resolved(Value),
-    /// It has an error.
+    /// Failed.
     Failed(Arc<Failure>),
 }
 
@@ -57,24 +57,24 @@ impl Seen {
     }
 }
 
-/// Whether a wait is just for the value of one Future.
+/// Whether a wait is only for the value of one Future.
 pub(super) fn is_plain(wait: &Wait) -> bool {
     wait.until == Until::All && wait.timeout.is_none() && wait.futures.len() == 1
 }
 
 impl Worker<'_> {
-    /// What a thread does that was left while it waited: it tells what for.
+    /// A thread that was left while it waited: it is asked what it waits for.
     pub(super) fn ask_again(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
         let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
         let mut gather = Gather::new(self.session, &mut self.commit, loaded.thread, &mut live.places);
         match thread.run(self.session.program(), TURN_FUEL, &mut gather) {
             Effect::Await(wait) => self.consult_many(loaded, live, Box::new(wait)),
-            // Only a damaged record says of such a thread that it waits.
+            // Only a damaged record claims that such a thread waits.
             effect => self.follow_effect(effect, loaded, live),
         }
     }
 
-    /// What a thread does that waits for these Futures.
+    /// A thread waits for these Futures.
     pub(super) fn consult_many(
         &mut self,
         loaded: &mut Loaded,
@@ -117,7 +117,7 @@ impl Worker<'_> {
                 }
                 (false, Some(_)) => {
                     if !self.settle_waits(loaded, &mut dealt)? {
-                        // The step's commit finds the same.
+                        // The step's commit will find the same.
                         return Ok(Next::End(Ending::Stays));
                     }
                 }
@@ -143,7 +143,7 @@ impl Worker<'_> {
         }
     }
 
-    /// The thread waits, entered among the waiters of all of its Futures.
+    /// The thread waits, and is registered with all of its Futures.
     fn wait_on(&mut self, loaded: &Loaded, live: &mut Live, wait: Box<Wait>, deadline: Option<Timestamp>) -> Next {
         self.arm(live, loaded.thread, deadline);
         let was_entered = loaded.awaiting.as_ref().map(|awaiting| awaiting.is_entered);
@@ -154,7 +154,7 @@ impl Worker<'_> {
         Next::End(Ending::Awaits { awaiting, wait, is_new: was_entered.is_none() })
     }
 
-    /// Notes what the step changes for this wait. Returns how to take that back.
+    /// Notes the changes of the step for this wait. Returns how to undo that.
     fn want(&mut self, loaded: &mut Loaded, wait: &Wait, seen: &[Seen], is_over: bool, dealt: &mut Dealt) -> Undo {
         if !is_over && wait.until == Until::All {
             dealt.chosen = self.choose(loaded, seen, dealt.chosen);
@@ -165,7 +165,7 @@ impl Worker<'_> {
         for (index, (awaited, seen)) in wait.futures.iter().zip(seen).enumerate() {
             let future = FutureId::from(awaited);
             match (seen, awaited) {
-                // It stays among the waiters until the step ends.
+                // It stays registered until the step ends.
                 (Seen::Pending { .. }, _)
                     if is_over
                         && (was_entered || held.as_mut().is_some_and(|held| held.keeps(&future, &mut after))) =>
@@ -180,7 +180,7 @@ impl Worker<'_> {
                         Until::All if dealt.chosen != Some(index) => Interest::Failure,
                         Until::All | Until::Any | Until::One => Interest::Outcome,
                     };
-                    // It may have a record of its own from before this step, or from a wait that ended within it.
+                    // It may have a record of its own from before this step, or from a wait that has ended within it.
                     let may_have_record = is_crowded && (loaded.awaiting.is_some() || loaded.touches.contains(&future));
                     let wanted = match is_over {
                         false => Wanted::Entered(interest),
@@ -189,11 +189,11 @@ impl Worker<'_> {
                             loaded.touches.remove(&future);
                             continue;
                         }
-                        // It was about to wait when others changed who does, and its time has passed meanwhile: what it
-                        // wanted then is no more so.
+                        // It was about to wait when another process changed the waiters, and its deadline has passed in
+                        // the meantime, so its earlier intent is void.
                         true => Wanted::Awaited,
                     };
-                    // The records of those who were entered before say what they must, but for the one that is chosen now.
+                    // The records of earlier registrations are right, except that of the Future which is chosen now.
                     let has_record = match dealt.entered.get(&future) {
                         Some(known) => *known == interest,
                         None => was_entered && (wait.until != Until::All || interest == Interest::Failure),
@@ -219,8 +219,8 @@ impl Worker<'_> {
         undo
     }
 
-    /// The Future whose value the thread waits for: the one for which it waits already, or else any, the last one at first,
-    /// as threads mostly end as they were started.
+    /// The Future whose value the thread waits for: the one that it already waits for, or else any, trying the last one
+    /// first, because threads mostly end in the order in which they were started.
     fn choose(&self, loaded: &Loaded, seen: &[Seen], chosen: Option<usize>) -> Option<usize> {
         let is_pending = |index: &usize| matches!(seen.get(*index), Some(Seen::Pending { .. }));
         if let Some(chosen) = chosen.filter(is_pending) {
@@ -278,7 +278,7 @@ impl Worker<'_> {
         Ok(all)
     }
 
-    /// Arms the timer of a wait in memory, in place of the one that it had. A durable one is with the thread's record.
+    /// Arms the timer of a wait in memory, in place of its previous one. A durable timer is in the thread's record.
     pub(super) fn arm(&mut self, live: &mut Live, thread: ThreadId, deadline: Option<Timestamp>) {
         self.disarm(live);
         if let Some(deadline) = deadline.filter(|_| !self.session.is_resumable()) {
@@ -291,13 +291,13 @@ impl Worker<'_> {
         if let Some(timer) = live.timer.take()
             && self.slot.disarm(timer)
         {
-            // Not the last: this hint is being carried out.
+            // Not the last one: the current hint still counts.
             self.session.remove_activity(1);
         }
     }
 }
 
-/// What a step was to change before it was to change more.
+/// The changes of a step before further ones were added.
 struct Undo {
     touches: Vec<(FutureId, Option<Touch>)>,
     heard: usize,
@@ -315,7 +315,7 @@ impl Undo {
     }
 }
 
-/// Keeps what was seen for the waits that may follow in the same step.
+/// Keeps the outcomes that were read, for waits that may follow in the same step.
 fn hold(loaded: &mut Loaded, wait: &Wait, seen: Vec<Seen>) {
     let is_entered = loaded.awaiting.as_ref().is_some_and(|awaiting| awaiting.is_entered);
     let given = match wait.until {
@@ -342,7 +342,7 @@ fn seen_of(found: Option<Versioned>) -> Seen {
     }
 }
 
-/// The answer to a wait, if there is one already.
+/// The answer to a wait, if it already has one.
 fn answer_of(wait: &Wait, seen: &[Seen]) -> Option<Result<Value, Error>> {
     match wait.until {
         Until::All => {
@@ -385,7 +385,7 @@ fn answer_of(wait: &Wait, seen: &[Seen]) -> Option<Result<Value, Error>> {
     }
 }
 
-/// How long a wait or call may be, at most as long as any sleep.
+/// The maximum duration of a wait or call, at most that of a sleep.
 pub(super) fn duration_of(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds.max(0.0).min(SLEEP_MAX.as_secs_f64()))
 }

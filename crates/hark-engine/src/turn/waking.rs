@@ -1,4 +1,4 @@
-//! The waking of many, and what is left of one that came too late.
+//! Waking many threads, and removing wakes that came too late.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::session::Session;
 use crate::storage::{Range, StorageError};
 
 impl Session {
-    /// Wakes those who wait for a Future with records of their own.
+    /// Wakes the waiters of a Future that have records of their own.
     pub fn wake_rest(&self, future: &FutureId) -> Result<(), StorageError> {
         let mut slot = NoSlot(self);
         Worker::new(self, &mut slot).wake_rest(future)
     }
 
-    /// Wakes those whose waking was begun, and cancels those whose cancellation was.
+    /// Continues wakes and cancellations that were begun.
     pub fn finish_todos(&self) -> Result<(), StorageError> {
         for todo in self.records().scan(Range::Todos, usize::MAX)? {
             if let Record::Todo(future) = todo {
@@ -33,8 +33,8 @@ impl Session {
         Ok(())
     }
 
-    /// Wakes those who entered themselves among a Future's waiters, with records of their own, when that was just being
-    /// resolved, and whose worker was lost before it looked at the Future once more.
+    /// Wakes waiters with records of their own that registered with a Future while it was being resolved, and whose
+    /// worker was lost before it read the Future again.
     pub fn wake_overlooked(&self) -> Result<(), StorageError> {
         for crowd in self.records().scan(Range::Crowds, usize::MAX)? {
             let Record::Wait { future, .. } = crowd else { continue };
@@ -48,8 +48,8 @@ impl Session {
         Ok(())
     }
 
-    /// Removes the wake-up of a thread that no longer exists. A retried thread exists before it is woken. Returns whether this
-    /// call removed one, or may have, if the storage did not answer.
+    /// Removes the wake of a thread that no longer exists. (A retried thread exists before it is woken.) Returns
+    /// whether this call has removed one, or may have if the storage did not answer.
     pub fn forget_wake(&self, thread: ThreadId, commit: &mut Commit) -> Result<bool, StorageError> {
         let mut found = Vec::with_capacity(2);
         self.records().read(&[Key::Ready(thread), Key::Live(thread)], &mut found)?;
@@ -71,7 +71,7 @@ impl Session {
     }
 }
 
-/// Where hints go that no worker gives.
+/// Receives the hints of work that no worker does.
 struct NoSlot<'a>(&'a Session);
 
 impl WorkerSlot for NoSlot<'_> {
@@ -79,7 +79,7 @@ impl WorkerSlot for NoSlot<'_> {
         self.0.invoke(threads);
     }
 
-    // The rest is asked for by threads that run, and none does here.
+    // Only running threads ask for the rest, and none runs here.
     fn invoke_after(&mut self, _thread: ThreadId, _delay: Duration) -> Option<TimerId> {
         None
     }

@@ -1,9 +1,9 @@
-//! How many threads a process holds where threads are leased.
+//! The number of threads that a process holds, if threads are leased.
 //!
-//! At least as many as it can run, or can make calls for, at the same time. If calls and steps are short it takes some in advance, so
-//! that many threads are taken in one request and the next one need not wait for it. The length of this queue follows the time that
-//! they take: each call that is answered quickly, and each short step of a thread without calls, makes the queue longer by one; a call
-//! that has waited too long, or a long step, empties it.
+//! It is at least the number of threads that can run or call at the same time. If calls and steps are short, some
+//! threads are taken in advance, so that one request takes many and the next thread is ready at once. The length of
+//! this queue adapts: each call that is answered quickly, and each short step of a thread without calls, makes it
+//! longer by one; a call that has waited too long, or a long step, resets it to zero.
 
 use std::mem;
 use std::sync::Mutex;
@@ -27,7 +27,7 @@ pub(in crate::serving) struct Capacity {
     at_a_time: usize,
     /// With fewer threads than this, a worker is idle.
     workers: usize,
-    /// How many more may wait for them.
+    /// How many more threads may be queued.
     queued: AtomicUsize,
     queued_max: usize,
     /// The last taking may have left some.
@@ -36,17 +36,17 @@ pub(in crate::serving) struct Capacity {
     doubtful: Mutex<Vec<HeldThread>>,
     /// The threads that could not be given back because the storage failed. Nobody was lost, so this is tried again.
     pub unreturned: Mutex<Vec<HeldThread>>,
-    /// The sessions whose threads this process takes, as it has told others.
+    /// The sessions whose threads this process takes, as last announced to others.
     pub coverage: Mutex<Option<Coverage>>,
 }
 
 impl Capacity {
-    /// How threads are held on these ports, if they are leased.
+    /// The capacity for these ports, if threads are leased.
     pub fn of(ports: &Ports) -> Option<Capacity> {
         let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
         let width = ports.invoker.width();
         let (at_a_time, workers, queued_max) = match ports.foreign.calls_at_a_time() {
-            // Each is another process's from then on.
+            // Each is then held by another process.
             _ if ports.invoker.is_remote() => (width, width, TAKEN_IN_ADVANCE_MAX),
             usize::MAX => (width * HELD_PER_WORKER, width, TAKEN_IN_ADVANCE_MAX),
             calls => {
@@ -57,8 +57,8 @@ impl Capacity {
         Some(Capacity { workers, ..Capacity::with(leases.lease(), at_a_time, queued_max) })
     }
 
-    /// How threads are held by a process that takes none: it gets one from another process, and keeps some of those that it
-    /// starts or wakes. Starting a process for each of these would take longer than most of their steps.
+    /// The capacity of a process that takes no threads: it is assigned one, and keeps some of those that it starts or
+    /// wakes, because starting a process for each of them would take longer than most of their steps.
     pub fn of_assigned(ports: &Ports) -> Option<Capacity> {
         let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
         let at_a_time = ports.foreign.calls_at_a_time().clamp(1, ASSIGNED_HELD_MAX);
@@ -82,13 +82,13 @@ impl Capacity {
         }
     }
 
-    /// How many threads this process holds at most.
+    /// The maximum number of threads to hold.
     pub fn most(&self) -> usize {
         self.at_a_time + self.queued.load(Ordering::Relaxed)
     }
 
-    /// How many more threads are to be taken, with this many in hand. A few at a time would cost as many changes of the storage, but
-    /// no worker is left idle.
+    /// How many more threads to take if this many are in hand. Taking only a few at a time would cost as many writes to
+    /// the storage, but no worker is left idle.
     pub fn to_take(&self, in_hand: usize) -> usize {
         let room = self.most().saturating_sub(in_hand);
         if self.is_worth_taking(in_hand) { room } else { 0 }
@@ -98,7 +98,7 @@ impl Capacity {
         in_hand <= self.most() / 2 || in_hand < self.workers
     }
 
-    /// Whether some of this many threads may be waiting for others.
+    /// Whether some of this many threads may be queued.
     pub fn is_beyond(&self, in_hand: usize) -> bool {
         in_hand > self.at_a_time
     }
@@ -106,12 +106,12 @@ impl Capacity {
     /// A call was answered after this time.
     pub fn note_answered(&self, after: Duration) {
         if after <= QUEUE_TIME_SHORT && self.queued.load(Ordering::Relaxed) < self.queued_max {
-            // Two at a time may let it be one too many.
+            // With two at a time, one of them may be too many.
             self.queued.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// A step of a thread that makes no calls took this long. Threads that compute for long are left to processes that are idle.
+    /// A step of a thread without calls took this long. Threads that compute for long are left to idle processes.
     pub fn note_step(&self, took: Duration) {
         if took > QUEUE_TIME_MAX {
             self.queued.store(0, Ordering::Relaxed);
@@ -125,17 +125,17 @@ impl Capacity {
         self.queued.store(0, Ordering::Relaxed);
     }
 
-    /// Threads are about to be taken. Until that is done there may be more.
+    /// A taking begins. Until it has ended, there may be more threads.
     pub fn begin_taking(&self) {
         self.wants_more.store(true, Ordering::Release);
     }
 
-    /// There was nothing more to take.
+    /// The last taking has left none.
     pub fn note_all_taken(&self) {
         self.wants_more.store(false, Ordering::Release);
     }
 
-    /// Whether more threads are to be taken now, with this many in hand. Returns true once, until the next taking.
+    /// Whether more threads should be taken now, with this many in hand. Returns true once until the next taking.
     pub fn takes_more(&self, in_hand: usize) -> bool {
         self.wants_more.load(Ordering::Acquire)
             && self.is_worth_taking(in_hand)

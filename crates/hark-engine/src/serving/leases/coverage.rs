@@ -1,4 +1,4 @@
-//! Which sessions' threads this process takes, as it tells others.
+//! Announces to other processes which sessions' threads this process takes.
 
 use super::{Capacity, Serving};
 use crate::leases::{Coverage, Left};
@@ -6,10 +6,10 @@ use crate::serving::lock;
 use crate::storage::StorageError;
 
 impl Serving {
-    /// Tells other processes the sessions whose threads this one takes, if they have changed: none from an interrupt on.
+    /// Announces the sessions whose threads this process takes, if they have changed; none after an interrupt.
     pub(super) fn announce_coverage(&self, takes_all: bool) -> Result<(), StorageError> {
         let Some(capacity) = self.capacity.as_ref().filter(|capacity| !capacity.takes_none) else { return Ok(()) };
-        // Also while it is announced, so that the last one announced is the last one found.
+        // The lock is held while announcing, so that the last announcement is also the last state.
         let mut announced = lock(&capacity.coverage);
         let coverage = match takes_all && !self.is_interrupted() {
             true => Coverage::All,
@@ -22,14 +22,13 @@ impl Serving {
         Ok(())
     }
 
-    /// Tells other processes of a session that has been started here, before it is stored. If that fails, the next sweep
-    /// tells them.
+    /// Announces a session that was started here, before it is stored. If that fails, the next sweep announces it.
     pub fn announce_started(&self) {
         let takes_all = self.capacity.as_ref().is_some_and(|capacity| *lock(&capacity.coverage) == Some(Coverage::All));
         let _ = self.announce_coverage(takes_all);
     }
 
-    /// Gives back threads that could not be given back before.
+    /// Gives back the threads that could not be given back before.
     pub(super) fn return_late(&self, capacity: &Capacity) -> Result<(), StorageError> {
         let late = std::mem::take(&mut *lock(&capacity.unreturned));
         if late.is_empty() {

@@ -13,7 +13,7 @@ use crate::surroundings::Timestamp;
 /// The result of a foreign call.
 pub(crate) type Answered = Result<Value, Error>;
 
-/// Which of a thread's calls, and which try of it.
+/// The number of a thread's call, and the attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Try {
     pub number: u64,
@@ -28,33 +28,32 @@ impl From<&Call> for Try {
 
 /// A thread's call.
 pub(super) struct CallInFlight {
-    /// The last try that was made here. An earlier try may be in flight as well, if another process has made the call in
-    /// between; its output and its answer are not wanted any more.
+    /// The last attempt made here. An earlier one may still be in flight if another process has made the call in
+    /// between; its output and answer are not wanted.
     pub made: Try,
-    /// When it was made, where threads are leased.
+    /// When it was made, if threads are leased.
     since: Timestamp,
     unwanted: Unwanted,
     status: CallStatus,
-    /// Its output that is still to be written down.
+    /// Its output that is not yet written.
     printed: Vec<OutputItem>,
     printed_bytes: usize,
     /// Its last progress report.
     progress: Option<Box<str>>,
-    /// The version of the thread's record: while the record has it, no other process makes the call.
+    /// The version of the thread's record. While the record has it, no other process makes the call.
     pub stamp: Stamp,
-    /// A piece of output is being written, so the record may already have another version.
+    /// A piece of output is being written, so the record may already have a new version.
     pub is_writing: bool,
 }
 
 enum CallStatus {
     InFlight,
     Answered(Answered),
-    /// The record has got another version from another process, which has made the call again. Nothing that comes of this
-    /// try is wanted.
+    /// Another process has changed the record and made the call again, so nothing of this attempt is wanted.
     Superseded,
 }
 
-/// A part of what has come of a call that continues, to be written down.
+/// A piece of output of a call that continues.
 pub(crate) struct Piece {
     /// The version of the thread's record that the commit expects.
     pub stamp: Stamp,
@@ -63,13 +62,13 @@ pub(crate) struct Piece {
     pub progress: Option<Box<str>>,
 }
 
-/// What an item of output takes beside its text.
+/// What an item of output takes in memory in addition to its text.
 const ITEM_BYTES: usize = 64;
 
 /// What this process knows of a call.
 pub(crate) enum CallState {
-    /// This process does not make it: the process that made it was lost, or another one has made it since and may be lost
-    /// by now.
+    /// This process does not make it: the process that did was lost, or another one has made it since (and may be lost
+    /// by now).
     Unknown,
     InFlight,
     Over(Over),
@@ -77,11 +76,11 @@ pub(crate) enum CallState {
 
 /// A call that is over.
 pub(crate) struct Over {
-    /// Which try.
+    /// The attempt.
     pub attempt: u32,
-    /// The version that the thread's record has since the last piece of output.
+    /// The version of the thread's record since the last piece of output.
     pub stamp: Stamp,
-    /// Its output that is still to be written down.
+    /// Its output that is not yet written.
     pub printed: Vec<OutputItem>,
     /// Its last progress report.
     pub progress: Option<Box<str>>,
@@ -121,14 +120,14 @@ impl ThreadsInHand {
         self.lock().entry(call.id.thread).or_default().call = Some(Box::new(in_flight));
     }
 
-    /// Changes this try of a thread's call, if it is the last one that was made here.
+    /// Changes this attempt of a thread's call, if it is the last one made here.
     fn change_call<T>(&self, thread: ThreadId, made: Try, change: impl FnOnce(&mut CallInFlight) -> T) -> Option<T> {
         let mut threads = self.lock();
         let call = threads.get_mut(&thread)?.call.as_mut()?;
         (call.made == made).then(|| change(call))
     }
 
-    /// The call has printed something. If its output makes a piece of so many bytes by now, the piece is to be written down.
+    /// The call has printed something. Returns a piece to write once there is this much output.
     pub fn print(&self, made: Try, item: &OutputItem, piece_bytes: usize) -> Option<Piece> {
         self.change_call(item.thread, made, |call| {
             if call.is_superseded() {
@@ -140,7 +139,7 @@ impl ThreadsInHand {
         })?
     }
 
-    /// The call has reported progress. If the call continues, the report is to be written down, together with its output.
+    /// The call has reported progress. If the call continues, the report is written together with its output.
     pub fn note_progress(&self, thread: ThreadId, made: Try, json: Box<str>, goes_on: bool) -> Option<Piece> {
         self.change_call(thread, made, |call| {
             if call.is_superseded() {
@@ -151,7 +150,7 @@ impl ThreadsInHand {
         })?
     }
 
-    /// A piece was written down, so the thread's record has this version now; or, with none, another process has the call.
+    /// A piece was written, so the thread's record has this version now. None means that another process has the call.
     pub fn note_piece(&self, thread: ThreadId, made: Try, stamp: Option<Stamp>) {
         let mut threads = self.lock();
         let Some(InHand { call: Some(call), hold, .. }) = threads.get_mut(&thread) else { return };
@@ -170,16 +169,15 @@ impl ThreadsInHand {
         }
     }
 
-    /// The version that the thread's record has as far as this call knows, if the call is wanted and no piece is being
-    /// written.
+    /// The last known version of the thread's record, if the call is wanted and no piece is being written.
     pub fn call_version(&self, thread: ThreadId, number: u64) -> Option<Stamp> {
         let threads = self.lock();
         let call = threads.get(&thread)?.call.as_ref().filter(|call| call.made.number == number)?;
         (!call.is_superseded() && !call.is_writing).then_some(call.stamp)
     }
 
-    /// Where threads are leased: whether this process makes this call or has its answer, and knows of no other process that
-    /// makes it.
+    /// Where threads are leased: whether this process makes this call or has its answer, and knows of no other process
+    /// that makes it.
     pub fn is_own_call(&self, thread: ThreadId, number: u64) -> bool {
         let threads = self.lock();
         let call = threads.get(&thread).and_then(|entry| entry.call.as_ref());
@@ -192,7 +190,7 @@ impl ThreadsInHand {
         threads.iter().filter(|(_, entry)| entry.call.is_some()).map(|(thread, _)| *thread).collect()
     }
 
-    /// A call is answered. The first answer counts. Returns when the call was made, unless the answer is not wanted.
+    /// A call is answered; the first answer counts. Returns when the call was made, unless the answer is not wanted.
     pub fn answer(&self, thread: ThreadId, made: Try, answer: Answered) -> Option<Timestamp> {
         self.change_call(thread, made, |call| {
             if let CallStatus::InFlight = call.status {
@@ -202,7 +200,7 @@ impl ThreadsInHand {
         })
     }
 
-    /// The calls in flight that were made before this time: the thread of each, its number, and the version of the thread's
+    /// The calls in flight that were made before this time: thread, number of the call, and version of the thread's
     /// record.
     pub fn made_before(&self, time: Timestamp) -> Vec<(ThreadId, u64, Stamp)> {
         let threads = self.lock();
@@ -211,12 +209,12 @@ impl ThreadsInHand {
             matches!(call.status, CallStatus::InFlight).then_some((*thread, call.made.number, call.stamp))
         });
         let mut old: Vec<_> = old.collect();
-        // In an order, so that a simulated run can be replayed.
+        // Sorted, so that a simulated run can be replayed.
         old.sort_unstable_by_key(|(thread, ..)| *thread);
         old
     }
 
-    /// Nobody wants the answer of this thread's call any more. Returns the call's number, if there is one.
+    /// The answer of this thread's call is no longer wanted. Returns the call's number, if there is one.
     pub fn cancel_call(&self, thread: ThreadId) -> Option<u64> {
         let threads = self.lock();
         let call = threads.get(&thread)?.call.as_ref()?;

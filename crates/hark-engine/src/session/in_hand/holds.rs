@@ -6,9 +6,9 @@ use crate::leases::{Left, Taken};
 
 /// The right to run a thread while its record has a version.
 pub(super) struct Hold {
-    /// The version that this process has taken or written. Any other version says that another process has taken the thread.
+    /// The version that this process has taken or written. With any other version, another process has the thread.
     pub stamp: Stamp,
-    /// The previous holder has withdrawn the thread's call before it began, so the same try is still to be made.
+    /// The previous holder has withdrawn the thread's call before it began, so the same attempt is still to be made.
     is_withdrawn: bool,
 }
 
@@ -17,7 +17,7 @@ impl InHand {
         self.hold.as_ref().is_some_and(|hold| hold.stamp == stamp)
     }
 
-    /// The thread's record has got another version, by this process.
+    /// This process has given the thread's record a new version.
     fn note_version(&mut self, before: Stamp, stamp: Stamp) {
         if let Some(call) = self.call.as_mut().filter(|call| call.stamp == before) {
             call.stamp = stamp;
@@ -29,13 +29,13 @@ impl InHand {
 }
 
 impl ThreadsInHand {
-    /// Holds a thread that this process has just written for the first time.
+    /// Holds a thread that this process has just created.
     pub fn hold(&self, thread: ThreadId, stamp: Stamp) {
         self.lock().entry(thread).or_default().hold = Some(Hold { stamp, is_withdrawn: false });
     }
 
-    /// A step of this thread was committed: from now on this process holds these threads with the commit's version, and the
-    /// thread itself only if it is one of them.
+    /// A step of this thread was committed: from now on this process holds the `held` threads with the commit's version.
+    /// The thread itself is no longer held unless it is among them.
     pub fn hold_after_step(&self, thread: ThreadId, held: impl IntoIterator<Item = ThreadId>, stamp: Stamp) {
         self.let_go(thread);
         for held in held {
@@ -43,8 +43,8 @@ impl ThreadsInHand {
         }
     }
 
-    /// This process has taken these threads with this version. It may have held some of them already, for longer than its
-    /// lease.
+    /// This process has taken these threads with this version. It may have held some of them already, for longer than
+    /// their leases.
     pub fn note_taken(&self, taken: &[Taken], stamp: Stamp) {
         for Taken { thread, held, left, .. } in taken {
             if let Some(before) = *held {
@@ -63,7 +63,7 @@ impl ThreadsInHand {
         self.change(thread, |entry| entry.note_version(before, stamp));
     }
 
-    /// Whether the previous holder has withdrawn the call of a thread whose record has this version.
+    /// Whether the previous holder withdrew the call of a thread whose record has this version.
     pub fn is_withdrawn(&self, thread: ThreadId, stamp: Option<Stamp>) -> bool {
         let threads = self.lock();
         let hold = threads.get(&thread).and_then(|entry| entry.hold.as_ref());
@@ -75,7 +75,7 @@ impl ThreadsInHand {
         stamp.is_some_and(|stamp| self.lock().get(&thread).is_some_and(|entry| entry.is_held_as(stamp)))
     }
 
-    /// Whether this process holds a thread, with whatever version.
+    /// Whether this process holds a thread, with any version.
     pub fn holds_any(&self, thread: ThreadId) -> bool {
         self.lock().get(&thread).is_some_and(|entry| entry.hold.is_some())
     }
@@ -100,8 +100,8 @@ impl ThreadsInHand {
         });
     }
 
-    /// Hands a thread over to another process: returns the version with which this one held it, if it did, and what the holder before
-    /// has left.
+    /// Hands a thread over to another process. Returns the version with which it was held, if it was, and what became
+    /// of its previous holder.
     pub fn hand_over(&self, thread: ThreadId) -> (Option<Stamp>, Left) {
         let hold = self.change(thread, |entry| entry.hold.take()).flatten();
         let left = match &hold {
@@ -112,11 +112,11 @@ impl ThreadsInHand {
         (hold.map(|hold| hold.stamp), left)
     }
 
-    /// Another process has taken a thread that this one held with this version. Returns whether this process is making its
-    /// call, which is to be stopped.
+    /// Another process has taken a thread that this one held with this version. Returns whether this process is making
+    /// the thread's call, which must then be stopped.
     pub fn lose(&self, thread: ThreadId, stamp: Stamp) -> bool {
         let lose = |entry: &mut InHand| {
-            // While a piece of output is written, the version may be changing from here.
+            // While a piece of output is being written, this process may be changing the version itself.
             if entry.call.as_ref().is_some_and(|call| call.is_writing) {
                 return false;
             }
@@ -128,7 +128,7 @@ impl ThreadsInHand {
         self.change(thread, lose).unwrap_or(false)
     }
 
-    /// Takes back the call of a thread, which has not begun, and lets the thread go.
+    /// Withdraws the call of a thread, which has not begun, and releases the thread.
     pub fn withdraw(&self, thread: ThreadId, number: u64, stamp: Stamp) {
         self.change(thread, |entry| {
             if entry.is_held_as(stamp) {

@@ -1,8 +1,8 @@
-//! Futures whose waiters a thread is still to leave, and what a step has seen of Futures already.
+//! Futures from whose waiters a thread must still be removed, and the outcomes that a step has already read.
 //!
-//! A program may ask for any of many Futures, then for any of the rest, and so on. If each answer had the thread leave the
-//! waiters of all and each wait enter it again, that would cost the square of their number. So a thread that gets its answer
-//! stays where it is until its step ends, and leaves only those for which it does not wait again by then.
+//! A program may ask for any of many Futures, then for any of the rest, and so on. If each answer unregistered the
+//! thread from all of them and each wait registered it again, the cost would be quadratic. So a thread that gets its
+//! answer stays registered until its step ends, and then leaves only the Futures for which it does not wait again.
 
 use std::collections::HashMap;
 
@@ -17,30 +17,30 @@ use crate::step::{Ending, Loaded, Touch, Touches, Wanted};
 use crate::storage::StorageError;
 use crate::turn::load::known;
 
-/// So many Futures may be missing between two that follow each other, before they are looked for by their names.
+/// At most this many Futures may be missing between two consecutive ones before they are looked up by name.
 const GAP_MAX: usize = 8;
 
 /// The Futures of a wait that has its answer.
 #[derive(Debug, Default)]
 pub(crate) struct AnsweredWait {
-    /// Each once, in the order of the wait. What was seen of one without a value holds until another commit has come before
-    /// the step's: then it is not known.
+    /// Each Future once, in the order of the wait. The outcome of a pending one is known until another commit precedes
+    /// the step's.
     futures: Vec<(FutureId, Option<Seen>)>,
-    /// Where they stand, if they had to be looked for.
+    /// Their positions, if they had to be looked up.
     places: HashMap<FutureId, usize>,
-    /// The thread is among the waiters of those without a value.
+    /// Whether the thread is registered with the pending ones.
     is_entered: bool,
 }
 
 impl AnsweredWait {
-    /// Of a thread that is not among the waiters it is only known which Futures are done.
+    /// For a thread that is not registered, only the Futures that are done are known.
     pub fn new(futures: Vec<FutureId>, seen: Vec<Seen>, is_entered: bool) -> AnsweredWait {
         let keep = |seen: Seen| (is_entered || seen.is_done()).then_some(seen);
         let futures = futures.into_iter().zip(seen.into_iter().map(keep)).collect();
         AnsweredWait { futures, places: HashMap::new(), is_entered }
     }
 
-    /// The place of a Future, which mostly follows this one.
+    /// The position of a Future, which mostly follows this one.
     fn place(&mut self, future: &FutureId, after: usize) -> Option<usize> {
         let next = self.futures.iter().enumerate().skip(after).take(GAP_MAX);
         if let Some((place, _)) = next.into_iter().find(|(_, (known, _))| known == future) {
@@ -52,7 +52,7 @@ impl AnsweredWait {
         self.places.get(future).copied()
     }
 
-    /// What is known of these Futures; nothing of one that must be read.
+    /// The known outcomes of these Futures; none for one that must be read.
     pub fn seen_of(&mut self, futures: &[Awaited]) -> Vec<Option<Seen>> {
         let mut after = 0;
         let seen = |awaited: &Awaited| {
@@ -63,7 +63,7 @@ impl AnsweredWait {
         futures.iter().map(seen).collect()
     }
 
-    /// Whether the thread stays among the waiters of this Future, which has no value, until the end of the step.
+    /// Whether the thread stays registered with this pending Future until the end of the step.
     pub fn keeps(&mut self, future: &FutureId, after: &mut usize) -> bool {
         match self.place(future, *after) {
             Some(place) => {
@@ -74,7 +74,7 @@ impl AnsweredWait {
         }
     }
 
-    /// Of each, whether it is one of these Futures.
+    /// For each, whether it is one of these Futures.
     fn are_among(&mut self, futures: &[Awaited]) -> Vec<bool> {
         let mut are_among = vec![false; self.futures.len()];
         let mut after = 0;
@@ -89,14 +89,14 @@ impl AnsweredWait {
         are_among
     }
 
-    /// The thread has got this value, which is not to have two owners.
+    /// The thread has got this value, which must not have two owners.
     pub fn forget(&mut self, future: &FutureId) {
         if let Some((_, seen)) = self.futures.iter_mut().find(|(known, _)| known == future) {
             *seen = None;
         }
     }
 
-    /// Another commit has come before: what had no value then may have one now.
+    /// Another commit comes before the step's, so pending Futures may be done by then.
     pub fn forget_pending(&mut self) {
         for (_, seen) in &mut self.futures {
             seen.take_if(|seen| !seen.is_done());
@@ -105,8 +105,8 @@ impl AnsweredWait {
 }
 
 impl Worker<'_> {
-    /// Notes that the thread leaves the waiters for which it does not wait again with this ending. Where these are many it
-    /// does so at once: what has given it its answer is there until the step is committed.
+    /// Notes that the thread unregisters from Futures for which it does not wait again with this ending. If there are
+    /// many, it does so at once: the mailbox entry that gave it its answer remains until the step is committed.
     pub(in crate::turn) fn leave_rest(&mut self, loaded: &mut Loaded, ending: &Ending) -> Result<(), StorageError> {
         let Some(mut held) = loaded.held.take_if(|held| held.is_entered) else { return Ok(()) };
         let stays = held.are_among(match ending {
@@ -139,7 +139,7 @@ impl Worker<'_> {
             only.extend(left);
             let others = std::mem::replace(&mut loaded.touches, only);
             let heard = std::mem::take(&mut loaded.heard);
-            // If it is no longer this worker's, the step's commit finds the same.
+            // If this worker no longer has the thread, the step's commit finds the same.
             self.settle_waits(loaded, &mut Dealt::default())?;
             (loaded.touches, loaded.heard) = (others, heard);
             let mut stays = stays.into_iter();

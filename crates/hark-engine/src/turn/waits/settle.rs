@@ -1,4 +1,4 @@
-//! What a wait needs in commits of its own, since it is more than fits a step's.
+//! The changes of a wait that do not fit into a step's commit, and so get commits of their own.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
@@ -11,21 +11,21 @@ use crate::step::{Known, Loaded, Plan, Touch, Wanted};
 use crate::storage::StorageError;
 use crate::turn::load::known;
 
-/// The fewest records of a commit that has met others: one Future's, and the thread's.
+/// The minimal number of records of a commit that has conflicted: one Future's, and the thread's.
 const RECORDS_MIN: usize = 8;
 
-/// What was done for a wait in commits of its own.
+/// The changes that were made for a wait in commits of their own.
 #[derive(Default)]
 pub(super) struct Dealt {
     /// Failed Futures that are awaited now.
     pub heard: BTreeSet<ThreadId>,
-    /// Futures among whose waiters the thread has a record of its own.
+    /// Futures with a waiter record of the thread.
     pub entered: BTreeMap<FutureId, Interest>,
     /// The Future whose value it waits for.
     pub chosen: Option<usize>,
 }
 
-/// One thing to be done for a wait.
+/// A single change for a wait.
 enum Work {
     Touch(FutureId, Touch),
     Hear(ThreadId),
@@ -44,8 +44,8 @@ impl Dealt {
 }
 
 impl Worker<'_> {
-    /// Does what is noted for a wait in commits of its own. The thread stands at the wait, as its record says. Returns whether
-    /// it is still this worker's.
+    /// Makes the noted changes of a wait in commits of their own. The thread stands at the wait, according to its
+    /// record. Returns whether this worker still has the thread.
     pub(super) fn settle_waits(&mut self, loaded: &mut Loaded, dealt: &mut Dealt) -> Result<bool, StorageError> {
         let Some(live) = loaded.live else { return Ok(false) };
         let (thread, priority) = (loaded.thread, self.session.priorities.of(loaded.thread));
@@ -54,7 +54,8 @@ impl Worker<'_> {
         let mut work: VecDeque<Work> = touches.map(|(future, touch)| Work::Touch(future, touch)).chain(heard).collect();
         let allowed = self.session.records().commit_records_max();
         let (mut most, mut plan) = (allowed, Plan::default());
-        // Others change these Futures at the same time. What was seen of them is old before the last of them has its turn.
+        // Others change these Futures at the same time, so what was read of them is outdated before the last one has
+        // its turn.
         let mut is_contended = false;
         while !work.is_empty() {
             if is_contended {
@@ -79,7 +80,7 @@ impl Worker<'_> {
                 most = (2 * most).min(allowed);
                 continue;
             }
-            // Others are done meanwhile, or have other waiters. To read the thread's own record costs most.
+            // In the meantime others are done, or have other waiters. Reading the thread's own record costs most.
             is_contended = true;
             if !self.look_again_at(thread, &mut work, taken)? && !self.is_still(thread, live)? {
                 return Ok(false);
@@ -89,8 +90,8 @@ impl Worker<'_> {
         Ok(true)
     }
 
-    /// Sees anew to the first so many Futures that something is to be done with, and forgets those with which nothing is to be
-    /// done any more. Returns whether any has changed.
+    /// Reads the first Futures, this many, that still need a change, and forgets those that no longer need one. Returns
+    /// whether any has changed.
     fn look_again_at(
         &mut self,
         thread: ThreadId,
@@ -130,7 +131,7 @@ impl Worker<'_> {
         Ok(found.is_some_and(|found| found.stamp == live))
     }
 
-    /// Removes the records of a thread among the waiters of Futures that were being resolved when it got them: their
+    /// Removes a thread's waiter records of Futures that were being resolved when the records were written: their
     /// resolvers may have looked before.
     fn look_after_entering(&mut self, thread: ThreadId, futures: &[FutureId]) -> Result<(), StorageError> {
         for future in futures {
