@@ -187,7 +187,7 @@ class Mode:
     def __init__(self, text, places, folder, folder_in, without):
         self.name, self.options, self.failed = f"{text}: " if text else "", shlex.split(text), 0
         folder.mkdir()
-        lasting, self.folder_in = "sqlite" in self.options, folder_in
+        lasting, self.folder_in = bool({"sqlite", "dynamodb"} & set(self.options)), folder_in
         left_out = [STRAIGHT] * ("--suspend-at" in self.options) + [IN_MEMORY] * (lasting or bool(folder_in))
         # The stored sessions go into the programs' folder, so use a temporary copy of it.
         places = [copied(place, folder / "programs") for place in places] if lasting else places
