@@ -51,12 +51,12 @@ def without_storage(text):
 class Place:
     """A project whose sessions are in one of the storages."""
 
-    def __init__(self, hark, storage, name, environment, direct, project):
+    def __init__(self, hark, storage, name, environment, direct, project, more=""):
         self.hark, self.storage, self.environment, self.direct = hark, storage, environment, direct
         self.table = f"hark-{name}-{storage}"
         self.folder = Path(tempfile.mkdtemp(prefix=f"hark-{name}-"))
         shutil.copytree(FOLDER / project, self.folder, dirs_exist_ok=True)
-        (self.folder / "hark.toml").write_text(SETTINGS.format(lease=LEASE, table=self.table))
+        (self.folder / "hark.toml").write_text(SETTINGS.format(lease=LEASE, table=self.table) + more)
         # What is compared with the other storage, and the processes that may have to be ended.
         self.said, self.started = [], []
         self.ask("storage", "init")

@@ -27,7 +27,7 @@ use hark_engine::{
     Record, Scope, SessionId, Stamp, Start, Storage, Surroundings, Tenure, Terms, ThreadId, Timestamp, step,
 };
 use hark_machine::{ObjectBody, Pickle, Program, Thread, Value, text_of};
-use server::{Proxy, Server, new_table};
+use server::{BucketServer, Proxy, Server, new_table};
 
 fn program(text: &str) -> Arc<Program> {
     let compilation = hark_compiler::compile("test.hk", text);
@@ -51,6 +51,27 @@ fn the_table_is_a_storage_of_rows() {
 fn the_table_is_a_storage_whose_threads_are_leased() {
     let Some(server) = Server::start() else { return };
     check_leases(&|| -> Arc<dyn Storage> { Arc::new(new_table(&server).1) });
+}
+
+#[test]
+fn the_table_is_a_storage_with_a_bucket() {
+    let (Some(server), Some(bucket)) = (Server::start(), BucketServer::start()) else { return };
+    check_storage(&|| -> Arc<dyn Storage> { Arc::new(bucket.new_table(&server)) });
+    check_rows(&|| -> Arc<dyn RowStorage> { bucket.new_table(&server).rows() });
+    check_leases(&|| -> Arc<dyn Storage> { Arc::new(bucket.new_table(&server)) });
+}
+
+#[test]
+fn what_is_large_is_whole_in_a_bucket() {
+    let (Some(server), Some(bucket)) = (Server::start(), BucketServer::start()) else { return };
+    let storage = bucket.new_table(&server);
+    large_values_are_whole(&storage);
+    let counts = storage.counts();
+    assert!(counts.calls["PutObject"] > 50 && counts.calls["GetObject"] > 50, "{counts:?}");
+    assert_eq!(counts.calls["DeleteObject"], counts.calls["PutObject"], "{counts:?}");
+    for finding in storage.check().unwrap() {
+        assert_eq!(finding.fault, None, "{}", finding.subject);
+    }
 }
 
 #[test]
@@ -153,10 +174,13 @@ fn taken(storage: &DynamoStorage) -> u64 {
 #[test]
 fn what_is_larger_than_an_item_or_a_transaction_is_whole() {
     let Some(server) = Server::start() else { return };
-    let (_, storage) = new_table(&server);
+    large_values_are_whole(&new_table(&server).1);
+}
+
+fn large_values_are_whole(storage: &DynamoStorage) {
     let program = program("fn main() { 1 }");
     let id = SessionId::new(LONG_AGO, 1);
-    let records = storage.session(&id, &program).unwrap();
+    let records = storage.session(&id, &program).expect("the table answers");
     let mut begun = Commit::new(stamp(1));
     step::start(&Arc::default(), live(), &mut begun);
     assert_eq!(records.commit(&mut begun), Ok(Outcome::Done));
@@ -178,24 +202,24 @@ fn what_is_larger_than_an_item_or_a_transaction_is_whole() {
         commit.log.push(LogEntry { time: LONG_AGO, thread: ThreadId(0), event });
     }
     assert_eq!(records.commit(&mut commit), Ok(Outcome::Done));
-    let elsewhere = storage.session(&id, &program).unwrap();
+    let elsewhere = storage.session(&id, &program).expect("the table answers");
     let mut found = Vec::new();
     let keys = [1, 2, 3].map(|thread| Key::Future(FutureId::Thread(ThreadId(thread))));
-    elsewhere.read(&keys, &mut found).unwrap();
-    let values = found.into_iter().map(|found| match found.unwrap().record {
+    elsewhere.read(&keys, &mut found).expect("the table answers");
+    let values = found.into_iter().map(|found| match found.expect("the table answers").record {
         Record::Future(_, FutureRecord::Resolved(value)) => value,
         other => panic!("another record: {other:?}"),
     });
     match &values.collect::<Vec<_>>()[..] {
         [Value::Object(object), Value::String(one), Value::String(other)] => {
-            assert!(*object.pickle().bytes().unwrap() == random[..]);
+            assert!(*object.pickle().bytes().expect("the table answers") == random[..]);
             assert!(one.as_str() == text && other.as_str() == text);
         }
         other => panic!("other values: {other:?}"),
     }
     let printed: Vec<usize> = elsewhere
         .history(0, 9)
-        .unwrap()
+        .expect("the table answers")
         .iter()
         .map(|(_, entry)| entry.printed().map_or(0, |item| item.text.len()))
         .collect();
@@ -203,8 +227,8 @@ fn what_is_larger_than_an_item_or_a_transaction_is_whole() {
     let mut delete = Commit::new(stamp(3));
     delete.delete = keys.to_vec();
     assert_eq!(elsewhere.commit(&mut delete), Ok(Outcome::Done));
-    assert_eq!(storage.catalog().unwrap().remove(&id, stamp(1)), Ok(true));
-    assert!(records.history(0, 9).unwrap().is_empty());
+    assert_eq!(storage.catalog().expect("the table answers").remove(&id, stamp(1)), Ok(true));
+    assert!(records.history(0, 9).expect("the table answers").is_empty());
 }
 
 /// A process that serves sessions in a table.

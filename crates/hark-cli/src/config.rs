@@ -66,6 +66,10 @@ pub struct DynamoDb {
     pub region: Option<String>,
     /// The profile of the AWS configuration files whose settings and credentials are used.
     pub profile: Option<String>,
+    /// The bucket of S3 for large contents, if they are not kept in the table.
+    pub bucket: Option<String>,
+    /// The URL of the server of the bucket, if it is not AWS.
+    pub bucket_endpoint: Option<String>,
     /// How long after its start a session is removed, if ever.
     pub ttl: Option<Duration>,
 }
@@ -262,6 +266,20 @@ const SETTINGS: &[Setting] = &[
         about: &[
             "The URL of a server that speaks DynamoDB's API. Without it: AWS_ENDPOINT_URL_DYNAMODB, or the region's own.",
         ],
+    },
+    Setting {
+        section: "storage.dynamodb",
+        key: "bucket",
+        kind: Kind::Text,
+        default: "\"my-hark\"",
+        about: &["A bucket of S3 for large contents, in the table's region. Without it: the table has them."],
+    },
+    Setting {
+        section: "storage.dynamodb",
+        key: "bucket_endpoint",
+        kind: Kind::Text,
+        default: "\"http://127.0.0.1:9000\"",
+        about: &["The URL of a server that speaks S3's API. Without it: AWS_ENDPOINT_URL_S3, or the region's own."],
     },
     Setting {
         section: "storage.dynamodb",

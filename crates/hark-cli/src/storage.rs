@@ -91,6 +91,8 @@ fn table(project: &Project, asked: Asked<'_>) -> Result<DynamoSettings, Failure>
         endpoint: told.endpoint.clone(),
         region: told.region.clone(),
         profile: told.profile.clone(),
+        bucket: told.bucket.clone(),
+        bucket_endpoint: told.bucket_endpoint.clone(),
         ttl: asked.ttl.map(age::parse).transpose()?.or(told.ttl),
         lease: project.settings.lease.unwrap_or(dynamodb::LEASE),
     })

@@ -1,4 +1,4 @@
-//! Sessions in a table of DynamoDB, or of any server that speaks its API.
+//! Sessions in a table of DynamoDB, or of any server that speaks its API, with large contents in a bucket of S3 if one is set.
 //!
 //! Threads are leased, so that one session runs on many machines. What a table looks like is told in `layout`, how a change becomes
 //! calls in `commit`. The engine calls synchronously; the client, and the runtime that waits for its answers, are made when they are
@@ -7,6 +7,7 @@
 mod api;
 mod batches;
 mod bell;
+mod bucket;
 mod catalog;
 mod clock;
 mod commit;
@@ -16,10 +17,12 @@ mod error;
 mod history;
 mod item;
 mod layout;
+mod objects;
 mod pack;
 mod parts;
 mod programs;
 mod requests;
+mod s3;
 mod session;
 mod settings;
 mod space;
@@ -61,13 +64,21 @@ impl DynamoStorage {
     /// A table that is used like this. Nothing is asked of it yet.
     ///
     /// # Errors
-    /// If no table can have this name.
+    /// If no table can have this name, or no bucket the one that is named.
     pub fn open(settings: DynamoSettings) -> Result<DynamoStorage, StorageError> {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
         if !(3..=255).contains(&settings.table.len()) || !settings.table.chars().all(is_plain) {
             return Err(StorageError::Permanent(format!(
                 "`{}` is no name for a table: it has 3 to 255 letters, digits and `_-.`",
                 settings.table
+            )));
+        }
+        let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-.".contains(letter);
+        if let Some(bucket) = &settings.bucket
+            && !((3..=63).contains(&bucket.len()) && bucket.chars().all(is_plain))
+        {
+            return Err(StorageError::Permanent(format!(
+                "`{bucket}` is no name for a bucket: it has 3 to 63 small letters, digits and `-.`"
             )));
         }
         let shared = Arc::new(Shared {

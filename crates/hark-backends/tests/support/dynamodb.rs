@@ -66,10 +66,14 @@ impl Server {
 
     /// A storage on this server's table, which may not exist.
     pub fn open(&self, table: &str) -> DynamoStorage {
+        self.open_with(table, DynamoSettings::default())
+    }
+
+    fn open_with(&self, table: &str, settings: DynamoSettings) -> DynamoStorage {
         let (endpoint, region) = (Some(self.endpoint.clone()), Some("us-east-1".to_owned()));
         // So long that none is renewed while a test runs.
         let lease = Duration::from_secs(600);
-        let settings = DynamoSettings { table: table.to_owned(), endpoint, region, lease, ..DynamoSettings::default() };
+        let settings = DynamoSettings { table: table.to_owned(), endpoint, region, lease, ..settings };
         DynamoStorage::open(settings).expect("its table has a name")
     }
 }
@@ -82,12 +86,45 @@ fn program() -> Option<PathBuf> {
 
 /// A new table's name, and a storage on it.
 pub fn new_table(server: &Server) -> (String, DynamoStorage) {
+    new_table_with(server, DynamoSettings::default())
+}
+
+fn new_table_with(server: &Server, settings: DynamoSettings) -> (String, DynamoStorage) {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("hark-{}-{number}", std::process::id());
-    let storage = server.open(&name);
+    let storage = server.open_with(&name, settings);
     storage.create_table().expect("a table can be made");
     (name, storage)
+}
+
+/// A server that speaks S3's API, with a bucket.
+pub struct BucketServer(Server);
+
+impl BucketServer {
+    /// Starts one. None if there is none on this machine.
+    pub fn start() -> Option<BucketServer> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        if !root.join("target/ministack-venv/bin/ministack").exists() {
+            eprintln!("SKIPPED: there is no S3 server; `./check` installs one");
+            return None;
+        }
+        let server = (0..10).find_map(|_| Server::try_start(&root.join("tests/dynamodb/ministack.py")))?;
+        let mut stream = TcpStream::connect(server.endpoint.trim_start_matches("http://")).expect("it listens");
+        let request = "PUT /hark-test HTTP/1.1\r\nHost: s3\r\nContent-Length: 0\r\nConnection: close\r\n\
+                       Authorization: AWS4-HMAC-SHA256 Credential=t/20260101/us-east-1/s3/aws4_request\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("it can be asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "the bucket cannot be made: {answer}");
+        Some(BucketServer(server))
+    }
+
+    /// A storage on a new table of a server, with this bucket.
+    pub fn new_table(&self, server: &Server) -> DynamoStorage {
+        let (bucket, endpoint) = (Some("hark-test".to_owned()), Some(self.0.endpoint.clone()));
+        new_table_with(server, DynamoSettings { bucket, bucket_endpoint: endpoint, ..DynamoSettings::default() }).1
+    }
 }
 
 /// The project's proxy in front of a server, which injects faults and ends with this value.

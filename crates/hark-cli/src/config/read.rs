@@ -125,6 +125,8 @@ impl Reader {
             "endpoint" => self.settings.dynamodb.endpoint = Some(text.into()),
             "region" => self.settings.dynamodb.region = Some(text.into()),
             "profile" => self.settings.dynamodb.profile = Some(text.into()),
+            "bucket" => self.settings.dynamodb.bucket = Some(text.into()),
+            "bucket_endpoint" => self.settings.dynamodb.bucket_endpoint = Some(text.into()),
             _ => {}
         }
     }
@@ -215,7 +217,8 @@ mod tests {
         let text = "[project]\nhark_file = 'a.hk'\npython_src = \"py\"\ndata_dir='d'\npython_requirements='r'\n\
                     python = '/usr/bin/python3.11'\nstorage = 'sqlite'\n[python]\nworkers = 0x10\n\
                     [sessions]\nlease = 3\ntenure = 'threads'\nmax_tries = 1\ncancel_grace = 2\n\
-                    [storage.dynamodb]\ntable = 't'\nendpoint = 'http://e'\nregion = 'r'\nprofile = 'p'\nttl = '7d'\n";
+                    [storage.dynamodb]\ntable = 't'\nendpoint = 'http://e'\nregion = 'r'\nprofile = 'p'\nttl = '7d'\n\
+                    bucket = 'b'\nbucket_endpoint = 'http://s'\n";
         let expected = Settings {
             hark_file: "a.hk".into(),
             python_src: "py".into(),
@@ -233,6 +236,8 @@ mod tests {
                 endpoint: Some("http://e".into()),
                 region: Some("r".into()),
                 profile: Some("p".into()),
+                bucket: Some("b".into()),
+                bucket_endpoint: Some("http://s".into()),
                 ttl: Some(Duration::from_secs(604_800)),
             },
         };

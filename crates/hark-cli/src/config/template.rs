@@ -57,6 +57,8 @@ mod tests {
                 endpoint: Some("http://127.0.0.1:8000".into()),
                 region: Some("eu-west-1".into()),
                 profile: Some("default".into()),
+                bucket: Some("my-hark".into()),
+                bucket_endpoint: Some("http://127.0.0.1:9000".into()),
                 ttl: Some(Duration::from_secs(30 * 86_400)),
                 table: Some("hark".into()),
             },

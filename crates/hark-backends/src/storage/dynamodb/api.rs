@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use aws_config::{AppName, BehaviorVersion, Region};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::http::HttpResponse;
@@ -22,14 +22,15 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::counts::Counter;
-use super::error::{Failed, Verdict, text, verdict};
+use super::error::{Failed, Target, TargetKind, Verdict, text, verdict};
+use super::s3::S3;
 use super::settings::DynamoSettings;
 use crate::surroundings::random;
 
 /// How long one try may take.
 pub(super) const TRY_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long connecting may take.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How long a call is tried again. Its caller, which knows how long it wants to wait, may make it once more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
@@ -59,6 +60,9 @@ struct Connected {
     client: Client,
     /// Where the service is looked for, as messages name it.
     place: String,
+    loaded: SdkConfig,
+    /// Made when something is first kept in a bucket, or read from one.
+    s3: OnceLock<S3>,
 }
 
 impl Drop for Connected {
@@ -95,8 +99,15 @@ impl Api {
         Ok(&self.connected()?.client)
     }
 
-    fn place(&self) -> &str {
-        self.connected().map_or("", |connected| &connected.place)
+    pub fn s3(&self) -> Result<&S3, StorageError> {
+        let connected = self.connected()?;
+        Ok(connected.s3.get_or_init(|| S3::new(&self.0.settings, &connected.loaded)))
+    }
+
+    /// The table, as messages name it.
+    pub fn target(&self) -> Target<'_> {
+        let place = self.connected().map_or("", |connected| &connected.place);
+        Target { kind: TargetKind::Table, name: self.table(), place }
     }
 
     fn connected(&self) -> Result<&Connected, StorageError> {
@@ -115,10 +126,26 @@ impl Api {
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
         F: Future<Output = Result<O, SdkError<E, HttpResponse>>> + Send,
     {
+        self.call_on(self.target(), name, patience, is_retryable, send).await
+    }
+
+    /// The same, on a table or a bucket.
+    pub async fn call_on<O, E, F>(
+        &self,
+        target: Target<'_>,
+        name: &'static str,
+        patience: Duration,
+        is_retryable: fn(&E) -> bool,
+        send: impl Fn() -> F + Send,
+    ) -> Result<O, Failed<E>>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+        F: Future<Output = Result<O, SdkError<E, HttpResponse>>> + Send,
+    {
         let (begun, mut in_doubt, mut bound, mut tries) = (Instant::now(), false, PAUSE, 0);
         loop {
             self.counter().note_call(name, tries > 0);
-            debug!(call = name, "DynamoDB is asked");
+            debug!(call = name, "{} is asked", target.service());
             tries += 1;
             let error = match send().await {
                 Ok(answer) => return Ok(answer),
@@ -134,7 +161,7 @@ impl Api {
                 }
                 (Verdict::Again | Verdict::AgainInDoubt, error) => {
                     in_doubt |= verdict == Verdict::AgainInDoubt;
-                    let (pause, error) = (drawn_below(bound), text(name, self.table(), self.place(), &error));
+                    let (pause, error) = (drawn_below(bound), text(name, target, &error));
                     if begun.elapsed() + pause > patience {
                         return Err(Failed::Lost { error: StorageError::Transient(error), in_doubt });
                     }
@@ -143,7 +170,7 @@ impl Api {
                     bound = (bound * 2).min(PAUSE_MAX);
                 }
                 (_, error) => {
-                    let error = StorageError::Permanent(text(name, self.table(), self.place(), &error));
+                    let error = StorageError::Permanent(text(name, target, &error));
                     return Err(Failed::Lost { error, in_doubt });
                 }
             }
@@ -177,14 +204,23 @@ impl Api {
 /// Where the environment says that the service is.
 const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
 
-/// Whether a server is on this machine. Such a one takes any credentials, and is not to be asked for with none.
-fn is_local(endpoint: &str) -> bool {
+/// The credentials for a server on this machine where no others are named: it takes any, and an SDK asks none without.
+pub(super) fn local_credentials(settings: &DynamoSettings, endpoint: &str) -> Option<Credentials> {
     let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
-    ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
+    let is_local = ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local));
+    let is_named = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].iter().any(|name| std::env::var_os(name).is_some());
+    (is_local && settings.profile.is_none() && !is_named)
+        .then(|| Credentials::new("local", "local", None, None, "local"))
 }
 
-fn has_credentials() -> bool {
-    ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].iter().any(|name| std::env::var_os(name).is_some())
+/// A server at an address of its own does not compare the region in a signature with anything.
+pub(super) const ANY_REGION: &str = "us-east-1";
+
+pub(super) fn place_of(endpoint: Option<&str>, region: Option<&Region>) -> String {
+    match endpoint {
+        Some(endpoint) => format!("the endpoint `{endpoint}`"),
+        None => format!("the AWS region `{}`", region.map_or("?", Region::as_ref)),
+    }
 }
 
 fn drawn_below(bound: Duration) -> Duration {
@@ -221,8 +257,8 @@ fn connect(settings: &DynamoSettings) -> Result<Connected, StorageError> {
     let endpoint = settings.endpoint.clone().or_else(named);
     if let Some(endpoint) = &endpoint {
         config = config.endpoint_url(endpoint);
-        if is_local(endpoint) && settings.profile.is_none() && !has_credentials() {
-            config = config.credentials_provider(Credentials::new("local", "local", None, None, "local"));
+        if let Some(credentials) = local_credentials(settings, endpoint) {
+            config = config.credentials_provider(credentials);
         }
     }
     if loaded.region().is_none() {
@@ -231,12 +267,9 @@ fn connect(settings: &DynamoSettings) -> Result<Connected, StorageError> {
                 "no AWS region is set: set AWS_REGION, or `region` in [storage.dynamodb] of hark.toml".into(),
             ));
         }
-        // It is part of a signature, which a server at an address of its own does not compare with a region.
-        config = config.region(Region::new("us-east-1"));
+        config = config.region(Region::new(ANY_REGION));
     }
-    let place = match (&endpoint, loaded.region()) {
-        (Some(endpoint), _) => format!("the endpoint `{endpoint}`"),
-        (None, region) => format!("the AWS region `{}`", region.map_or("?", Region::as_ref)),
-    };
-    Ok(Connected { runtime: Some(runtime), client: Client::from_conf(config.build()), place })
+    let place = place_of(endpoint.as_deref(), loaded.region());
+    let client = Client::from_conf(config.build());
+    Ok(Connected { runtime: Some(runtime), client, place, loaded, s3: OnceLock::new() })
 }

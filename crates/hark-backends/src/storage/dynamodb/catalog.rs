@@ -7,7 +7,6 @@ use std::time::Duration;
 use hark_engine::rows::{DueNumber, Row, RowRange, RowStorage, RowTenure, SessionEntry, SessionRows};
 use hark_engine::{Due, Filter, Key, SessionId, SessionState, Space, Stamp, StorageError, Surroundings, ThreadId};
 
-use super::Shared;
 use super::api::Api;
 use super::commit::{Action, Deed, Expected};
 use super::item::{Item, bytes_of, damaged, number, number_of, row_of, stamp_of, text, text_of};
@@ -17,6 +16,7 @@ use super::layout::{
 };
 use super::requests::{Expression, Transacted, Within};
 use super::session::DynamoSession;
+use super::{Shared, objects};
 use crate::surroundings::{System, random};
 
 /// The table as a storage of rows.
@@ -56,13 +56,14 @@ impl RowStorage for DynamoRows {
         self.0.api.wait(self.0.program(hash))
     }
 
-    /// Also finishes removals of sessions that were cut off.
+    /// Also finishes removals of sessions that were cut off, and removes objects of sessions that have expired.
     fn remove_programs(&self) -> Result<(), StorageError> {
         self.0.api.wait(async {
             for left in self.0.api.query(whole(REMOVING.to_owned(), None)).await? {
                 let id = bytes_of(&left, SORT).and_then(|id| std::str::from_utf8(id).ok()).and_then(SessionId::parse);
                 self.0.finish_removal(&id.ok_or_else(|| damaged(&left))?).await?;
             }
+            objects::remove_abandoned(&self.0.api).await?;
             self.0.remove_unused_programs().await
         })
     }
@@ -210,10 +211,13 @@ impl Shared {
         let own = row_key(id, &Key::Session);
         let query = |partition| {
             let api = self.api.clone();
-            async move { api.query(whole(partition, Some("p, r"))).await }
+            async move { api.query(whole(partition, Some("p, r, o"))).await }
         };
         let items = Api::all(partitions(id, next).into_iter().map(query)).await?;
-        let keys = items.iter().flatten().filter_map(ItemKey::of);
+        let items: Vec<Item> = items.into_iter().flatten().collect();
+        // Before the items that name their buckets.
+        objects::remove_all(&self.api, id, &items).await?;
+        let keys = items.iter().filter_map(ItemKey::of);
         // The counter tells which partitions there are, and goes last.
         let counter = counter_key(id);
         self.api.delete_all(keys.filter(|key| *key != own && *key != counter).collect()).await?;

@@ -9,6 +9,7 @@
 //! | `d`, `k` | when the row is due, and its partition of the index of due rows |
 //! | `u` | the priority, if it is not 0 |
 //! | `l`, `i`, `a`, `e` | the partition of the index of sessions, the id, the state, when the session ended |
+//! | `o` | which bucket has the content, see [`objects`](super::objects); and `y`, the number of its pieces |
 //! | `b` | the batch that must be committed for the row to exist |
 //! | `n` | a count: of threads, of uses, of pieces |
 //! | `x` | when it expires, in seconds since 1970 |

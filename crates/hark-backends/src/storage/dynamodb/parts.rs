@@ -1,8 +1,9 @@
 //! Pieces of large contents, and pickles, with their counts of uses.
 //!
 //! A part is one item, with its count, unless it is larger than an item may be: then its pieces are written first, under a number of
-//! their own, and the item names that number. So a part whose item is there is whole. It is deleted under the condition that its
-//! count is 0, so that a part that somebody begins to use in this moment stays.
+//! their own, and the item names that number. Where there is a bucket, large parts are [`objects`] there, which the item names
+//! likewise. So a part whose item is there is whole. It is deleted under the condition that its count is 0, so that a part that
+//! somebody begins to use in this moment stays.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -13,8 +14,9 @@ use hark_engine::{SessionId, StorageError};
 use tracing::debug;
 
 use super::api::{Api, PATIENCE};
-use super::item::{Item, bytes, bytes_of, damaged, number, number_of, signed};
+use super::item::{Item, bytes, bytes_of, damaged, number, number_of, signed, text, text_of};
 use super::layout::{part_key, part_piece_key};
+use super::objects::{Objects, bucket_for};
 use super::pack::{PIECE_BYTES, Packed, pack, unpack};
 use super::requests::{Expression, Within, Written};
 use crate::surroundings::random;
@@ -77,7 +79,13 @@ pub(super) async fn count_up(
     };
     let content = part.bytes().map_err(|error| StorageError::Transient(error.to_string()))?;
     let Packed { bytes: packed, is_compressed } = pack(content);
-    let mut update = if packed.len() <= PIECE_BYTES {
+    let mut written = None;
+    let mut update = if let Some(bucket) = bucket_for(api, packed.len()) {
+        let objects = written.insert(Objects::write(api, id, bucket, name, &packed).await?);
+        let mut update = with_expiry("SET z = if_not_exists(z, :z), o = if_not_exists(o, :o)", expires);
+        update.values.insert(":o".to_owned(), text(objects.text()));
+        update
+    } else if packed.len() <= PIECE_BYTES {
         let mut update = with_expiry("SET z = if_not_exists(z, :z), c = if_not_exists(c, :c)", expires);
         update.values.insert(":c".to_owned(), bytes(&*packed));
         update
@@ -99,8 +107,14 @@ pub(super) async fn count_up(
     update.values.insert(":z".to_owned(), number(is_compressed.into()));
     update.values.insert(":u".to_owned(), signed(change.uses));
     match api.update(&key, update, None, PATIENCE).await? {
-        Written::Done(_) => {
+        Written::Done(after) => {
             known.note(*name);
+            // Another process that began to use the part at the same time was faster.
+            if let Some(mine) =
+                written.filter(|mine| after.is_some_and(|after| text_of(&after, "o") != Some(&mine.text())))
+            {
+                mine.delete(api, id, name).await.or_else(left_over)?;
+            }
             Ok(())
         }
         _ => Err(not_counted(api)),
@@ -144,26 +158,23 @@ async fn try_count_down(
         return Ok(());
     }
     known.forget(name);
-    remove(api, id, name).await.or_else(|error| {
-        debug!(%error, "a part that nothing uses is left");
-        Ok(())
-    })
+    remove(api, id, name).await.or_else(left_over)
+}
+
+/// What cannot be removed goes with the session.
+fn left_over(error: StorageError) -> Result<(), StorageError> {
+    debug!(%error, "a part that nothing uses is left");
+    Ok(())
 }
 
 async fn remove(api: &Api, id: &SessionId, name: &PartName) -> Result<(), StorageError> {
-    let key = part_key(id, name);
-    let pieces = match name {
-        PartName::Piece(_) => Vec::new(),
-        PartName::Pickle(_) => match api.get(&key).await? {
-            Some(item) => pieces(api, id, name, &item, Some("p, r")).await?,
-            None => return Ok(()),
-        },
-    };
     let condition = Expression::new("n <= :zero", [(":zero", number(0))]);
-    if matches!(api.delete(&key, Some(condition)).await?, Written::Done(_)) {
-        api.delete_all(pieces.iter().filter_map(super::layout::ItemKey::of).collect()).await?;
+    let Written::Done(Some(item)) = api.take(&part_key(id, name), condition).await? else { return Ok(()) };
+    if let Some(objects) = Objects::of(&item)? {
+        objects.delete(api, id, name).await?;
     }
-    Ok(())
+    let pieces = pieces(api, id, name, &item, Some("p, r")).await?;
+    api.delete_all(pieces.iter().filter_map(super::layout::ItemKey::of).collect()).await
 }
 
 async fn pieces(
@@ -181,32 +192,36 @@ async fn pieces(
 
 /// The bytes of these parts, where they are there.
 pub(super) async fn read(api: &Api, id: &SessionId, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
-    let some = |some: &[PartName]| {
-        let (api, id, names) = (api.clone(), id.clone(), some.to_vec());
-        async move { read_some(&api, &id, &names).await }
+    let items = |some: &[PartName]| {
+        let keys: Vec<_> = some.iter().map(|name| part_key(id, name)).collect();
+        let api = api.clone();
+        async move {
+            let found = api.get_all(&keys).await?;
+            Ok(keys.iter().map(|key| found.get(key).cloned()).collect::<Vec<_>>())
+        }
     };
-    Ok(Api::all(names.chunks(READ_TOGETHER).map(some)).await?.into_iter().flatten().collect())
+    let items = Api::all(names.chunks(READ_TOGETHER).map(items)).await?.into_iter().flatten();
+    let content = |(name, item): (&PartName, Option<Item>)| {
+        let (api, id, name) = (api.clone(), id.clone(), *name);
+        async move {
+            match item {
+                Some(item) => content(&api, &id, &name, &item).await.map(Some),
+                None => Ok(None),
+            }
+        }
+    };
+    Api::all(names.iter().zip(items).map(content)).await
 }
 
-async fn read_some(api: &Api, id: &SessionId, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
-    let keys: Vec<_> = names.iter().map(|name| part_key(id, name)).collect();
-    let items = api.get_all(&keys).await?;
-    let mut found = Vec::with_capacity(names.len());
-    for (name, key) in names.iter().zip(&keys) {
-        let Some(item) = items.get(key) else {
-            found.push(None);
-            continue;
-        };
-        let is_compressed = number_of(item, "z") == Some(1);
-        let packed = match bytes_of(item, "c") {
-            Some(content) => content.to_vec(),
-            None => {
-                let pieces = pieces(api, id, name, item, None).await?;
-                let contents = pieces.iter().map(|piece| bytes_of(piece, "c").ok_or_else(|| damaged(piece)));
-                contents.collect::<Result<Vec<_>, _>>()?.concat()
-            }
-        };
-        found.push(Some(unpack(packed, is_compressed)?));
-    }
-    Ok(found)
+async fn content(api: &Api, id: &SessionId, name: &PartName, item: &Item) -> Result<Vec<u8>, StorageError> {
+    let packed = match (bytes_of(item, "c"), Objects::of(item)?) {
+        (Some(content), _) => content.to_vec(),
+        (None, Some(objects)) => objects.read(api, id, name).await?,
+        (None, None) => {
+            let pieces = pieces(api, id, name, item, None).await?;
+            let contents = pieces.iter().map(|piece| bytes_of(piece, "c").ok_or_else(|| damaged(piece)));
+            contents.collect::<Result<Vec<_>, _>>()?.concat()
+        }
+    };
+    unpack(packed, number_of(item, "z") == Some(1))
 }

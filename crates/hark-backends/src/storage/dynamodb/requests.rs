@@ -30,7 +30,7 @@ const ROUNDS_MAX: u32 = 30;
 /// What became of a write under a condition.
 #[derive(Debug)]
 pub(super) enum Written {
-    /// It is done. An update answers what it was asked for.
+    /// It is done. This is the item that was asked for: after an update, before a deletion.
     Done(Option<Item>),
     /// The condition does not hold: this item is there.
     Refused { found: Option<Item>, in_doubt: bool },
@@ -109,8 +109,7 @@ impl Api {
     }
 
     fn failed<E: ProvideErrorMetadata>(&self, name: &str) -> impl Fn(Failed<E>) -> StorageError {
-        let table = self.table().to_owned();
-        move |failed| failed.into_error(name, &table)
+        move |failed| failed.into_error(name, self.target())
     }
 
     pub async fn get(&self, key: &ItemKey) -> Result<Option<Item>, StorageError> {
@@ -262,6 +261,20 @@ impl Api {
     }
 
     pub async fn delete(&self, key: &ItemKey, condition: Option<Expression>) -> Result<Written, StorageError> {
+        self.delete_and_return(key, condition, ReturnValue::None).await
+    }
+
+    /// Deletes an item and answers what it was.
+    pub async fn take(&self, key: &ItemKey, condition: Expression) -> Result<Written, StorageError> {
+        self.delete_and_return(key, Some(condition), ReturnValue::AllOld).await
+    }
+
+    async fn delete_and_return(
+        &self,
+        key: &ItemKey,
+        condition: Option<Expression>,
+        returned: ReturnValue,
+    ) -> Result<Written, StorageError> {
         let Expression { text, values } = condition.unwrap_or_default();
         let request = self
             .client()?
@@ -270,12 +283,13 @@ impl Api {
             .set_key(Some(key.item()))
             .set_condition_expression(Some(text).filter(|text| !text.is_empty()))
             .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()))
+            .return_values(returned)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         match self.call("DeleteItem", PATIENCE, never, || request.clone().send()).await {
             Ok(answer) => {
                 self.counter().note_write(Api::units(answer.consumed_capacity()));
-                Ok(Written::Done(None))
+                Ok(Written::Done(answer.attributes))
             }
             Err(Failed::Refused { error: DeleteItemError::ConditionalCheckFailedException(failed), in_doubt }) => {
                 Ok(Written::Refused { found: failed.item, in_doubt })

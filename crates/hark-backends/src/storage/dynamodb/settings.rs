@@ -19,6 +19,10 @@ pub struct DynamoSettings {
     pub region: Option<String>,
     /// The profile of `~/.aws` to use.
     pub profile: Option<String>,
+    /// A bucket of S3, in which large contents are kept instead of in the table.
+    pub bucket: Option<String>,
+    /// Where S3 is: for servers other than AWS.
+    pub bucket_endpoint: Option<String>,
     /// How long after its start a session is removed, whatever its state.
     pub ttl: Option<Duration>,
     /// How long a process may be still before others take the threads that it holds.
@@ -27,6 +31,15 @@ pub struct DynamoSettings {
 
 impl Default for DynamoSettings {
     fn default() -> DynamoSettings {
-        DynamoSettings { table: TABLE.to_owned(), endpoint: None, region: None, profile: None, ttl: None, lease: LEASE }
+        DynamoSettings {
+            table: TABLE.to_owned(),
+            endpoint: None,
+            region: None,
+            profile: None,
+            bucket: None,
+            bucket_endpoint: None,
+            ttl: None,
+            lease: LEASE,
+        }
     }
 }

@@ -13,6 +13,7 @@ use hark_engine::StorageError;
 
 use super::Shared;
 use super::api::PATIENCE;
+use super::bucket::Bucket;
 use super::error::Failed;
 use super::item::text;
 use super::layout::{DUE_INDEX, ItemKey, LISTING_INDEX, PARTITION, SORT};
@@ -105,7 +106,7 @@ impl Shared {
         let created = match api.call("CreateTable", PATIENCE, |_| false, || request.clone().send()).await {
             Ok(_) => Created::New,
             Err(Failed::Refused { error: CreateTableError::ResourceInUseException(_), .. }) => Created::Existing,
-            Err(failed) => return Err(failed.into_error("CreateTable", api.table())),
+            Err(failed) => return Err(failed.into_error("CreateTable", api.target())),
         };
         let begun = Instant::now();
         while self.describe().await?.table_status() != Some(&TableStatus::Active) {
@@ -120,7 +121,7 @@ impl Shared {
             let request =
                 api.client()?.update_time_to_live().table_name(api.table()).time_to_live_specification(expiry);
             let updated = api.call("UpdateTimeToLive", PATIENCE, |_| false, || request.clone().send()).await;
-            updated.map_err(|failed| failed.into_error("UpdateTimeToLive", api.table()))?;
+            updated.map_err(|failed| failed.into_error("UpdateTimeToLive", api.target()))?;
         }
         Ok(created)
     }
@@ -129,7 +130,7 @@ impl Shared {
         let api = &self.api;
         let request = api.client()?.describe_table().table_name(api.table());
         let described = api.call("DescribeTable", PATIENCE, |_| false, || request.clone().send()).await;
-        let described = described.map_err(|failed| failed.into_error("DescribeTable", api.table()))?;
+        let described = described.map_err(|failed| failed.into_error("DescribeTable", api.target()))?;
         described.table.ok_or_else(|| mistake("DescribeTable describes nothing"))
     }
 
@@ -138,7 +139,7 @@ impl Shared {
         let api = &self.api;
         let request = api.client()?.describe_time_to_live().table_name(api.table());
         let described = api.call("DescribeTimeToLive", PATIENCE, |_| false, || request.clone().send()).await;
-        let described = described.map_err(|failed| failed.into_error("DescribeTimeToLive", api.table()))?;
+        let described = described.map_err(|failed| failed.into_error("DescribeTimeToLive", api.target()))?;
         Ok(described.time_to_live_description().is_some_and(|expiry| {
             let is_on = [TimeToLiveStatus::Enabled, TimeToLiveStatus::Enabling];
             expiry.attribute_name() == Some(EXPIRY) && expiry.time_to_live_status().is_some_and(|at| is_on.contains(at))
@@ -164,7 +165,28 @@ impl Shared {
         });
         findings.push(Finding { subject: "clock".into(), fault: self.fault_of_clock().await });
         findings.extend(self.check_permissions().await);
+        if let Some(bucket) = &self.api.settings().bucket {
+            findings.extend(self.check_bucket(bucket).await);
+        }
         findings
+    }
+
+    /// Makes each call that sessions make on a bucket, with an object of its own.
+    async fn check_bucket(&self, name: &str) -> Vec<Finding> {
+        let bucket = Bucket::new(&self.api, name);
+        let (found, is_there) = Finding::of(format!("bucket `{name}`"), bucket.check().await);
+        if is_there.is_none() {
+            return vec![found];
+        }
+        let prefix = format!("{}/check/", self.api.table());
+        let key = format!("{prefix}{:016x}", crate::surroundings::random());
+        vec![
+            found,
+            Finding::of("PutObject", bucket.put(&key, b"check").await).0,
+            Finding::of("GetObject", bucket.get(&key).await).0,
+            Finding::of("ListObjectsV2", bucket.list(&prefix).await).0,
+            Finding::of("DeleteObject", bucket.delete(&key).await).0,
+        ]
     }
 
     /// Makes each call that sessions make, with an item of its own.

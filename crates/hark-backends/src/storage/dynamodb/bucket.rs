@@ -1,0 +1,149 @@
+//! The calls that are made on a bucket of S3.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use hark_engine::StorageError;
+
+use super::api::{Api, PATIENCE};
+use super::error::{Failed, Target, TargetKind};
+use super::requests::mistake;
+use super::s3::{Request, S3Error, texts};
+
+/// A bucket, and the way to it.
+#[derive(Clone)]
+pub(super) struct Bucket {
+    api: Api,
+    name: String,
+}
+
+/// An object that was listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub key: String,
+    /// How long ago it was written.
+    pub age: Duration,
+}
+
+fn is_retryable(_: &S3Error) -> bool {
+    false
+}
+
+impl Bucket {
+    pub fn new(api: &Api, name: &str) -> Bucket {
+        Bucket { api: api.clone(), name: name.to_owned() }
+    }
+
+    /// Writes an object. To write it again changes nothing, so that it may be repeated.
+    pub async fn put(&self, key: &str, content: &[u8]) -> Result<(), StorageError> {
+        self.ask("PutObject", "PUT", key, "", content).await.map(drop)
+    }
+
+    pub async fn get(&self, key: &str) -> Result<Vec<u8>, StorageError> {
+        self.ask("GetObject", "GET", key, "", b"").await
+    }
+
+    /// Deletes an object, if it is there.
+    pub async fn delete(&self, key: &str) -> Result<(), StorageError> {
+        self.ask("DeleteObject", "DELETE", key, "", b"").await.map(drop)
+    }
+
+    /// Whether it is there, and may be used.
+    pub async fn check(&self) -> Result<(), StorageError> {
+        self.ask("HeadBucket", "HEAD", "", "", b"").await.map(drop)
+    }
+
+    /// All objects whose keys begin with this.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StorageError> {
+        let mut found = Vec::new();
+        self.pages(&format!("prefix={}", encoded(prefix)), |texts| {
+            let mut key = None;
+            for (name, text) in texts {
+                match name.as_str() {
+                    "Key" => key = Some(text),
+                    "LastModified" => found.extend(key.take().map(|key| Listed { key, age: age(&text) })),
+                    _ => {}
+                }
+            }
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// What stands between this and the next slash in keys that begin with this.
+    pub async fn folders(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
+        let mut found = Vec::new();
+        self.pages(&format!("delimiter=%2F&prefix={}", encoded(prefix)), |texts| {
+            let folder = |(_, text): &(String, String)| Some(text.strip_prefix(prefix)?.strip_suffix('/')?.to_owned());
+            found.extend(texts.iter().filter(|(name, text)| name == "Prefix" && text != prefix).filter_map(folder));
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Reads a list to its end.
+    async fn pages(&self, query: &str, mut read: impl FnMut(Vec<(String, String)>)) -> Result<(), StorageError> {
+        let mut from = String::new();
+        loop {
+            let query = format!("{from}{query}&list-type=2");
+            let answer = self.ask("ListObjectsV2", "GET", "", &query, b"").await?;
+            let texts = texts(&answer, &["Contents", "CommonPrefixes"]);
+            let next = texts.iter().find(|(name, _)| name == "NextContinuationToken");
+            let next = next.map(|(_, token)| format!("continuation-token={}&", encoded(token)));
+            read(texts);
+            match next {
+                Some(next) => from = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        name: &'static str,
+        method: &'static str,
+        key: &str,
+        query: &str,
+        body: &[u8],
+    ) -> Result<Vec<u8>, StorageError> {
+        let s3 = self.api.s3()?;
+        let target = Target { kind: TargetKind::Bucket, name: &self.name, place: s3.place() };
+        let request = Request { method, bucket: &self.name, key, query, body };
+        match self.api.call_on(target, name, PATIENCE, is_retryable, || s3.send(request)).await {
+            Ok(answer) => Ok(answer),
+            Err(Failed::Refused { .. }) => {
+                let text = format!(
+                    "{name} on {target}: the object `{key}` is gone: something has deleted it that is not Hark"
+                );
+                Err(mistake(text))
+            }
+            Err(failed) => Err(failed.into_error(name, target)),
+        }
+    }
+}
+
+/// A text as a query has it.
+fn encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+fn age(written: &str) -> Duration {
+    let written = DateTime::from_str(written, DateTimeFormat::DateTime).ok();
+    let written = written.and_then(|written| SystemTime::try_from(written).ok());
+    written.and_then(|written| written.elapsed().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_encoded_for_a_query() {
+        assert_eq!(encoded("a-b_c.d/e+f="), "a-b_c.d%2Fe%2Bf%3D");
+        assert!(age("2020-01-01T00:00:00.000Z") > Duration::from_secs(86_400));
+        assert_eq!(age("unknown"), Duration::ZERO);
+    }
+}
