@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hark_engine::simulator::{Act, Scenario, is_late};
 
-use super::{check, check_scenario, check_with, scenario};
+use super::{check, check_scenario, check_seed, check_undisturbed, check_with, scenario};
 
 /// Does work and prints what happens to it.
 const CLEANS: &str = "
@@ -71,6 +71,9 @@ fn threads_of_the_prelude() {
                     cleans(\"main\", lambda () {{ sum(map_async([1, 2, 3], element, 2)) + sum(await all) }}) }}"
     );
     check_with(200, 1_000_000, &text, &[Act::Cancel], "16");
+    // A worker is lost while a thread cleans up, and the next one reaches the thread when the time for that is over.
+    let scenario = scenario(1_000_000, &text, &[Act::Cancel]);
+    check_seed(502_000_701, &scenario, &check_undisturbed(&scenario, "16"));
 }
 
 /// A try holds its call's place, and may run a while longer than the call. The place must be free after that.

@@ -186,6 +186,11 @@ impl ThreadsInHand {
         }
     }
 
+    /// Whether the last worker of a thread was lost, and the loss is not counted yet.
+    pub fn has_loss(&self, thread: ThreadId) -> bool {
+        self.has_lost_workers.load(Ordering::Acquire) && self.lock().get(&thread).is_some_and(|entry| entry.is_orphaned)
+    }
+
     /// Whether the last worker of a thread was lost. Returns true once for each loss.
     pub fn take_loss(&self, thread: ThreadId) -> bool {
         self.has_lost_workers.load(Ordering::Acquire)

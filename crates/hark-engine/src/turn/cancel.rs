@@ -54,10 +54,14 @@ impl Worker<'_> {
         Ok(if goes_on { next } else { Next::End(Ending::Yielded) })
     }
 
-    /// A thread has its whole grace period from when its session is taken over, however long nobody has served it.
-    pub(super) fn give_time_to_clean_up(&self, live: &mut Live) {
-        if let (Some(stops), Some(taken_up)) = (&mut live.stops, self.session.taken_up()) {
-            *stops = (*stops).max(taken_up.after(self.session.options().cancel_grace));
+    /// A thread has its whole grace period from when its session is taken over, however long nobody has served it. If its
+    /// worker was lost, the period begins now: the thread may have waited in the queue since then.
+    pub(super) fn give_time_to_clean_up(&self, thread: ThreadId, live: &mut Live) {
+        let Some(stops) = &mut live.stops else { return };
+        let was_lost = self.session.in_hand.has_loss(thread);
+        let from = if was_lost { Some(self.session.steady_now()) } else { self.session.taken_up() };
+        if let Some(from) = from {
+            *stops = (*stops).max(from.after(self.session.options().cancel_grace));
         }
     }
 

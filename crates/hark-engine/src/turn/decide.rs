@@ -32,7 +32,7 @@ impl Worker<'_> {
         if live.is_away() {
             return Ok(None);
         }
-        self.give_time_to_clean_up(live);
+        self.give_time_to_clean_up(loaded.thread, live);
         let interruption = self.interruption(loaded, live);
         let is_stopped = interruption.as_ref().is_some_and(|interruption| interruption.stops);
         if !live.places.is_empty()
