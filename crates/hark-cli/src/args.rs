@@ -85,7 +85,7 @@ pub enum Command {
     Import(Import),
     /// Delete sessions that ended long ago
     Prune(Prune),
-    /// Prepare the storage that sessions are kept in, or look what is wrong with it
+    /// Prepare or check the storage of sessions
     Storage(StorageCommand),
     /// Measure how fast sessions of a program run
     Bench(Bench),
@@ -139,7 +139,7 @@ fn help(wanted: &Help) -> Result<Command, clap::Error> {
         let is_known = definition().get_subcommands().any(|known| known.get_name() == command && !known.is_hide_set());
         if !is_known {
             let near = nearest_command(command).map(|near| format!("\n\n  tip: did you mean `hark help {near}`?"));
-            let message = format!("there is no command '{command}'{}\n", near.unwrap_or_default());
+            let message = format!("there is no command `{command}`{}\n", near.unwrap_or_default());
             let error = clap::Error::raw(clap::error::ErrorKind::InvalidSubcommand, message);
             return Err(error.with_cmd(&definition()));
         }

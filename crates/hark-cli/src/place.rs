@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(quoted_path(Path::new(OsStr::from_bytes(b"t\xffa\\b"))), r"$'t\xffa\\b'");
     }
 
-    /// The beginning of every word that is printed for a shell comes back as it was.
+    /// A shell reads every printed word as the original text.
     #[test]
     fn a_shell_reads_back_what_was_quoted() {
         let texts =

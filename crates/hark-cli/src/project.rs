@@ -201,6 +201,10 @@ fn not_found(path: &Path) -> Failure {
     let failure = Failure::usage(format!("there is no file `{name}`"));
     match args::nearest_command(&name) {
         Some(command) => failure.with_hint(format!("did you mean the command `hark {command}`?")),
+        // In a project, where FILE may be left out, this is most likely meant as an argument.
+        None if path.extension().is_none() && Path::new(config::FILE_NAME).is_file() => {
+            failure.with_hint(format!("FILE comes before the arguments: `hark FILE {name}`"))
+        }
         None => failure,
     }
 }

@@ -36,8 +36,11 @@ pub fn from_json(text: &str) -> Result<Value, Failure> {
         let before = text.get(..reader.at).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Failure::usage(format!("`{shown}` is not valid JSON: {problem} at line {line} column {column}"))
-            .with_hint("a string needs quotes of its own: '\"text\"'")
+        let failure = Failure::usage(format!("`{shown}` is not valid JSON: {problem} at line {line} column {column}"));
+        match text.starts_with(['{', '[', '"']) {
+            true => failure,
+            false => failure.with_hint("a string needs quotes of its own: '\"text\"'"),
+        }
     })
 }
 

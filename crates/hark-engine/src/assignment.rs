@@ -29,18 +29,18 @@ pub struct Assignment {
     pub left: Left,
 }
 
-/// What the process that has run an assigned thread tells the process that has assigned it, so that this one need not look after each
-/// thread.
+/// The report of a process that has run assigned threads to the process that assigned them, which then need not poll
+/// for the threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignmentEnd {
-    /// When the first of the threads is due that were left to others, if any were left.
+    /// When the first of the threads that were left to others is due, if any were.
     pub due: Option<Timestamp>,
     /// The session may be over.
     pub has_changed_session: bool,
 }
 
 impl AssignmentEnd {
-    /// What is true of a process that was lost.
+    /// The assumption for a lost process.
     pub const UNKNOWN: AssignmentEnd = AssignmentEnd { due: Some(Timestamp(0)), has_changed_session: true };
 }
 

@@ -1,8 +1,8 @@
-//! The port for hints between processes: after a commit, the threads that it has made runnable are looked at soon.
+//! The port for hints between processes, so that the threads which a commit makes runnable are run soon.
 //!
-//! Whoever makes a thread runnable and does not run it itself dispatches a hint: a process that leases threads and has no room for
-//! more, a worker process of a supervisor, and commands such as `hark resolve` from outside. A hint may be lost, duplicated
-//! or late. The records say what is to be done; a hint only says that it is worth looking now.
+//! Whoever makes a thread runnable and does not run it dispatches a hint: a process without room for more leased
+//! threads, the worker process of a supervisor, and commands such as `hark resolve` from outside. A hint may be lost,
+//! duplicated or late. The records say what must be done; a hint only says that it is worth looking now.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ impl Hint {
 
 /// Reaches the processes that run threads.
 pub trait Dispatcher: Send + Sync {
-    /// Sends hints for threads of a session to the process that runs them, or to those that may. Without any hints it says that
-    /// something else has happened to the session: it has begun, ended, or was moved.
+    /// Sends hints for threads of a session to the process that runs them, or to those that may. Without hints it says
+    /// that the session has begun, ended, or was moved.
     fn dispatch(&self, session: &SessionId, hints: &[Hint]);
 }

@@ -185,7 +185,7 @@ pub struct Known {
 pub enum Ending {
     /// Its turn is over.
     Yielded,
-    /// It was looked at too early: what it waits for has not happened. Nothing changes.
+    /// It was woken too early: the event that it waits for has not happened. Nothing changes.
     Stays,
     /// It finished with this value, which is not a Future.
     Finished(Value),

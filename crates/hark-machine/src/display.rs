@@ -46,7 +46,7 @@ pub fn short_text(value: &Value, executable: &Executable, characters: usize) -> 
     }
 }
 
-/// The values' texts as literals, with commas between them: so many characters, and `...` if there are more.
+/// The values as literals, separated by commas, up to this many characters; `...` stands for the rest.
 pub fn short_texts(values: &[Value], executable: &Executable, characters: usize) -> String {
     let mut text = String::new();
     for value in values {

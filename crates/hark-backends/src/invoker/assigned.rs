@@ -1,11 +1,12 @@
-//! Invocation by processes on this machine, where threads are leased: a pool of workers, each of which runs one thread at a time,
-//! as it is [assigned](hark_engine::Assignment), until that waits or has stopped.
+//! Invocation by processes on this machine, where threads are leased: a pool of workers, each of which runs one thread
+//! at a time, as [assigned](hark_engine::Assignment), until the thread waits or has stopped.
 //!
-//! Unlike those of [`processes`](super::processes), these workers need nobody: what they do is in the storage, and what a lost one has
-//! not done is due when its lease runs out. All that the pool is told is that a worker has room again.
+//! Unlike those of [`processes`](super::processes), these workers depend on no other process: their results are in the
+//! storage, and the unfinished work of a lost one is due when its lease expires. The pool only needs to know when a
+//! worker is free again.
 //!
-//! Messages are lines on a socket, which is the worker's standard input: an assignment down, and its end up when nothing is left of
-//! it.
+//! Messages are lines on a socket, which is the worker's standard input: the pool sends an assignment, and the worker
+//! sends its end.
 
 mod worker;
 
@@ -26,7 +27,7 @@ use super::processes::Spawn;
 use super::serving::Callers;
 pub use worker::run_assigned;
 
-/// How often a worker is started for a thread before its session learns that none can be.
+/// After this many failed starts of a worker, the session of the thread fails.
 const STARTS_MAX: u32 = 5;
 
 /// The delay before the next attempt to start a worker.
@@ -49,13 +50,13 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Job>,
-    /// How many workers there are, and how many of them have nothing to do.
+    /// The number of workers, and of those without a thread.
     workers: usize,
     idle: usize,
     is_closed: bool,
 }
 
-/// A thread to run, and its session. Until a worker has room for it, its lease is renewed here.
+/// A thread to run, and its session. This process renews the thread's lease until a worker takes it.
 struct Job {
     session: Arc<dyn Supervised>,
     thread: ThreadId,
@@ -68,7 +69,7 @@ struct Worker {
 }
 
 impl AssignedProcesses {
-    /// So many at most. They are started on demand.
+    /// A pool of at most this many workers, which are started on demand.
     pub fn new(width: usize, spawn: Spawn) -> AssignedProcesses {
         let (has_work, callers) = (Condvar::new(), Callers::default());
         let shared = Shared { spawn, width: width.max(1), state: Mutex::default(), has_work, callers };
@@ -78,7 +79,7 @@ impl AssignedProcesses {
 
 impl Drop for AssignedProcesses {
     fn drop(&mut self) {
-        // Those that run a thread end when their sockets are closed, with this process.
+        // Workers that run a thread end when this process closes their sockets.
         self.shared.lock().is_closed = true;
         self.shared.has_work.notify_all();
     }
@@ -134,7 +135,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to run; none if there will be nothing more.
+    /// Waits for a thread to run; None if the pool is closed.
     fn next(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
@@ -149,7 +150,7 @@ impl Shared {
         }
     }
 
-    /// Runs what there is to run, in one worker after another, until the pool is closed.
+    /// Runs threads, in one worker after another, until the pool is closed.
     fn keep_running(&self) {
         let mut worker = None;
         while let Some(Job { session, thread }) = self.next() {
@@ -160,13 +161,14 @@ impl Shared {
                     Err(error) => session.clone().take_report(WorkerReport::Failed(error)),
                 }
             }
-            // Before it is told, as that may bring the next thread.
+            // Before the report, which may bring the next thread.
             self.lock().idle += 1;
             session.take_report(WorkerReport::Returned(end, begun.elapsed()));
         }
     }
 
-    /// Runs a thread in this worker, which is started if there is none. What a lost one has not done is due later.
+    /// Runs a thread in this worker, or in a new one if there is none. The unfinished work of a lost worker is due
+    /// later.
     ///
     /// # Errors
     /// If no worker can be started.
@@ -181,7 +183,7 @@ impl Shared {
                 Ok(end)
             }
             Err(error) => {
-                // It may live on without its socket.
+                // It may still be alive without its socket.
                 let _ = running.child.kill();
                 let status = running.child.wait();
                 warn!(process = running.child.id(), ?status, %error, "a worker process is lost");
@@ -224,7 +226,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It ends as its socket is closed.
+        // The worker ends because its socket is closed.
         let _ = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
         let _ = self.child.wait();
     }

@@ -34,7 +34,7 @@ pub use worker::{Supervisor, work};
 /// A worker that ends sooner than this probably has a fault that its successor would have as well.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 
-/// After this many such ends in a row, the sessions are assigned up.
+/// After this many such ends in a row, the sessions are given up.
 const SHORT_LIVES_MAX: u32 = 20;
 
 /// The delay before the next attempt to start a worker if resources are short and there is no other worker.

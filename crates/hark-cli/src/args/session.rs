@@ -36,7 +36,7 @@ pub struct Sessions {
     #[arg(long = "tag", value_name = "NAME[=VALUE]", value_parser = Tag::wanted)]
     pub tags: Vec<Tag>,
     /// List at most this many
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = whole_number)]
     pub limit: Option<usize>,
     /// Print only ids, one per line
     #[arg(short, long, conflicts_with = "json")]
@@ -221,6 +221,10 @@ pub struct Timeline {
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub kept: Kept,
+}
+
+fn whole_number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "must be a whole number".to_owned())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

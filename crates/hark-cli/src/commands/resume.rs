@@ -115,7 +115,7 @@ fn nothing(wanted: &GoOn, place: &Place) -> Result<u8, Failure> {
 struct Ends {
     reports: Mutex<Vec<Report>>,
     expected: Mutex<Option<usize>>,
-    /// The sessions that other processes go on with.
+    /// The sessions that other processes continue.
     left: Mutex<Vec<SessionId>>,
     all: AtomicBool,
     invoker: Arc<dyn Invoker>,

@@ -1,4 +1,4 @@
-//! `hark timeline`: when each thread of a session was about what.
+//! `hark timeline`: what each thread of a session did, and when.
 
 mod chart;
 mod json;
@@ -30,16 +30,16 @@ const COLUMNS_IN_PIPE: usize = 100;
 /// The maximum number of threads drawn, unless `--limit` gives another.
 const THREADS_SHOWN: usize = 100;
 
-/// The same for a page: a browser shows this many without delay.
+/// The same for a page, which a browser shows without delay.
 const THREADS_IN_PAGE: usize = 20_000;
 
-/// The lines around the bars: the axis, the legend, how many more there are, and the shell's next one.
+/// The lines around the bars: the axis, the legend, the number of omitted threads, and the shell's prompt.
 const OTHER_LINES: usize = 6;
 
-/// How often a session that is followed is drawn anew.
+/// How often a followed session is redrawn.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Draws the timeline of a session; again and again until it ends, if it is followed on a terminal.
+/// Draws the timeline of a session; on a terminal with `--follow`, redraws it until the session ends.
 ///
 /// # Errors
 /// If there is no such session, or it cannot be read.
@@ -53,7 +53,7 @@ pub fn timeline(wanted: &args::Timeline) -> Result<u8, Failure> {
     loop {
         let now = store.catalog()?.record(&summary.id).map_err(storage::failure)?;
         let record = now.map_or_else(|| summary.record.clone(), |(_, record)| record);
-        // Looked at before the history is read: what comes after that is seen in the next round.
+        // Read before the history: later events are drawn in the next round.
         let is_last = !wanted.follow || record.state.is_over();
         while let Some(page) = history.page().map_err(storage::failure)? {
             page.into_iter().for_each(|entry| lanes.note(&with_arguments(entry, &summary)));
@@ -94,7 +94,7 @@ pub fn timeline(wanted: &args::Timeline) -> Result<u8, Failure> {
     }
 }
 
-/// The session's own arguments are in its summary alone.
+/// The arguments of the first thread are only in the session's summary.
 fn with_arguments(mut entry: LogEntry, summary: &Summary) -> LogEntry {
     if let Event::Started { parent: None, arguments, .. } = &mut entry.event {
         *arguments = summary.record.about.arguments.join(", ");
@@ -102,7 +102,7 @@ fn with_arguments(mut entry: LogEntry, summary: &Summary) -> LogEntry {
     entry
 }
 
-/// At most this many threads, preferring those that have not ended, in the order of their numbers.
+/// At most this many threads, preferring those that have not ended, sorted by number.
 fn chosen(all: &[Lane], most: usize) -> Vec<Lane> {
     let (open, over): (Vec<&Lane>, Vec<&Lane>) = all.iter().partition(|lane| lane.end == End::Open);
     let kept: HashSet<ThreadId> = open.iter().chain(&over).take(most).map(|lane| lane.thread).collect();

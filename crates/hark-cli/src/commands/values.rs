@@ -15,7 +15,7 @@ pub const VALUE_CHARACTERS_MAX: usize = 200;
 /// The number of values read per request.
 const READ_MAX: usize = 500;
 
-/// The values, as shortened text, of those of these threads that have a value other than `null`.
+/// The values of these threads as shortened text. Threads without a value, or with `null`, are left out.
 ///
 /// # Errors
 /// If the storage fails.
@@ -32,7 +32,7 @@ pub fn of_threads(session: &Outside<'_>, threads: &[ThreadId]) -> Result<HashMap
     Ok(values)
 }
 
-/// The errors with which those of these threads have failed that are still failed, now that they may have been retried.
+/// The errors of those of these threads that are still failed: some may have been retried.
 ///
 /// # Errors
 /// If the storage fails.

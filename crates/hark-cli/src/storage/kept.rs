@@ -119,7 +119,7 @@ impl Kept {
         }
     }
 
-    /// Whether it is still what it was when it was opened: that nobody has moved the file away, for example.
+    /// Whether the storage is still the one that was opened: the file may have been moved away, for example.
     ///
     /// # Errors
     /// If it is not.

@@ -50,6 +50,10 @@ fn arguments_may_be_values_of_json() {
         (&["x.hk", "a", "--args", "[5]"], "the argument '[ARG]...' cannot be used with '--args <JSON>'"),
         (&["-e", "1", "x.hk", "--args", "[5]"], "the argument `x.hk` conflicts with `--args`"),
     ];
+    // Only a text that may lack them is told of quotes.
+    let quotes = "a string needs quotes of its own";
+    assert!(folder.run(["x.hk", "--args", "tea"]).stderr.contains(quotes));
+    assert!(!folder.run(["x.hk", "--args", "[1"]).stderr.contains(quotes));
     for (words, message) in refused {
         let said = folder.run_with_input(words, "");
         assert_eq!(said.status, 2, "{words:?}: {}", said.stderr);

@@ -8,6 +8,12 @@ fn files_that_cannot_be_read() {
     folder.hark("no.hk").is(2, "", "error: there is no file `no.hk`\n");
     folder.hark("chekc").is(2, "", "error: there is no file `chekc`\nhint: did you mean the command `hark check`?\n");
     folder.hark(".").is(2, "", "error: `.` is a folder, not a file\n");
+    folder.write("hark.toml", "");
+    folder.hark("Ada").is(
+        2,
+        "",
+        "error: there is no file `Ada`\nhint: FILE comes before the arguments: `hark FILE Ada`\n",
+    );
     folder.write("project/hark.toml", "");
     folder.hark("project").is(
         2,

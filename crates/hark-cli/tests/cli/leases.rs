@@ -246,7 +246,7 @@ fn processes_of_a_pool_run_the_threads() {
     folder.hark("run -q -c processes x.hk -f quick 20").is(0, "190\n", "");
 }
 
-/// What a process of the pool held goes on in another one when its lease has run out.
+/// A thread held by a process of the pool continues in another one when its lease has expired.
 #[test]
 fn a_process_of_a_pool_is_lost() {
     let folder = folder("a_process_of_a_pool_is_lost");
@@ -297,7 +297,7 @@ fn a_process_serves_the_sessions_that_it_waits_for() {
     waiting.ended(&folder).is(0, "3\n", "");
 }
 
-/// A worker goes on with a session whose command was told to stop.
+/// A worker continues a session whose command was told to stop.
 #[test]
 fn a_session_is_left_to_a_worker() {
     let folder = folder("a_session_is_left_to_a_worker");
@@ -332,7 +332,7 @@ fn a_worker_that_is_told_to_stop_takes_nothing_again() {
     end(&folder, vec![worker]);
 }
 
-/// Sessions that were left in the other mode go on, also in the middle of a call.
+/// Sessions that were left under the other tenure continue, even in the middle of a call.
 #[test]
 fn sessions_go_on_with_another_tenure() {
     let folder = folder("sessions_go_on_with_another_tenure");

@@ -721,6 +721,7 @@ fn sessions_are_listed_by_state() {
     assert_eq!(ids(""), ["many", "late", "sleeps", "named", "bad", "add", "main"]);
     assert_eq!(ids("--limit 2"), ["many", "late"]);
     assert_eq!(ids("--limit 0"), Vec::<String>::new());
+    assert!(folder.hark("sessions --limit x").stderr.contains("'--limit <NUMBER>': must be a whole number\n"));
     assert_eq!(ids("--state running"), ["many"]);
     assert_eq!(ids("--state suspended"), ["late", "sleeps"]);
     assert_eq!(ids("--state suspended --limit 1"), ["late"]);

@@ -12,7 +12,7 @@ use crate::invoker::{Invoker, Runner, WorkerSlot};
 /// Checks an invoker. `make` gives an unused one of at least two workers each time.
 ///
 /// # Panics
-/// If the invoker does not do what it must. One that loses a hint makes it wait for ever.
+/// If the invoker does not fulfill the contract. If it loses a hint, this waits forever.
 pub fn check_invoker(make: &dyn Fn() -> Arc<dyn Invoker>) {
     let checks: [fn(&Arc<dyn Invoker>); 8] = [
         every_hint_arrives,
@@ -43,7 +43,7 @@ struct Counter {
 }
 
 impl Counter {
-    /// Done when so many threads had a turn.
+    /// Set when this many threads have had a turn.
     fn new(
         invoker: &Arc<dyn Invoker>,
         expected: usize,
@@ -187,7 +187,7 @@ fn workers_work_at_once(invoker: &Arc<dyn Invoker>) {
     Counter::new(invoker, 2, act).check(&ids(0..2));
 }
 
-/// A worker may block again and again, and what it waits for may be what another worker does.
+/// A worker may block again and again, waiting for another worker.
 fn who_blocks_gives_up_the_place(invoker: &Arc<dyn Invoker>) {
     const THREADS: u64 = 100;
     let act = move |thread: ThreadId, slot: &mut dyn WorkerSlot| {

@@ -25,7 +25,7 @@ const MUCH_LATER: Timestamp = Timestamp(3_000_000_000);
 /// one each time.
 ///
 /// # Panics
-/// If the storage does not do what it must.
+/// If the storage does not fulfill the contract.
 pub fn check_leases(make: &dyn Fn() -> Arc<dyn Storage>) {
     let checks: [fn(&Suite); 8] = [
         what_is_left_to_others_is_taken_once,
@@ -44,7 +44,7 @@ pub fn check_leases(make: &dyn Fn() -> Arc<dyn Storage>) {
 /// priority does not pass it.
 ///
 /// # Panics
-/// If the storage does not do what it must.
+/// If the storage does not fulfill the contract.
 pub fn check_priorities(make: &dyn Fn() -> Arc<dyn Storage>) {
     those_of_a_higher_priority_are_taken_first(&Suite::new(make()));
 }

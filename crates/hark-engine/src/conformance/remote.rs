@@ -37,7 +37,7 @@ pub struct Supervisor {
 /// as the suite waits for leases to run out.
 ///
 /// # Panics
-/// If the invoker does not do what it must.
+/// If the invoker does not fulfill the contract.
 pub fn check_remote_invoker(make: &dyn Fn() -> Supervisor) {
     let checks: [fn(Supervisor); 3] = [threads_run_elsewhere, many_sessions_run_at_once, lost_hints_cost_time_alone];
     for check in checks {

@@ -27,7 +27,7 @@ use crate::surroundings::Timestamp;
 /// ([`RowTenure::Due`](crate::rows::RowTenure::Due)).
 ///
 /// # Panics
-/// If the storage does not do what it must.
+/// If the storage does not fulfill the contract.
 pub fn check_rows(make: &dyn Fn() -> Arc<dyn RowStorage>) {
     let checks = [changes::CHECKS, scans::CHECKS, parts::CHECKS, listing::CHECKS, due::CHECKS, moving::CHECKS];
     for check in checks.into_iter().flatten() {

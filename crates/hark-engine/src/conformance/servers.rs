@@ -23,7 +23,7 @@ const MUCH_LATER: Timestamp = Timestamp(3_000_000_000);
 /// storage twice, as two processes would: each is a server. One that is dropped is lost, and the other one knows it.
 ///
 /// # Panics
-/// If the storage does not do what it must.
+/// If the storage does not fulfill the contract.
 pub fn check_servers(make: &dyn Fn() -> [Arc<dyn Storage>; 2]) {
     let checks: [fn(Suite); 6] = [
         who_begins_a_session_is_its_server,

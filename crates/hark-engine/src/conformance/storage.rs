@@ -19,7 +19,7 @@ use crate::surroundings::Timestamp;
 /// Checks a storage. `make` gives an empty one each time. A session's own record is written before all others of it.
 ///
 /// # Panics
-/// If the storage does not do what it must.
+/// If the storage does not fulfill the contract.
 pub fn check_storage(make: &dyn Fn() -> Arc<dyn Storage>) {
     let checks: [fn(&Suite); 10] = [
         what_is_put_is_read,
@@ -295,7 +295,7 @@ fn numbers_are_reserved_once(suite: &Suite) {
     assert_eq!(all, (0..4_000).map(|index| index * 3).collect::<Vec<u64>>());
 }
 
-/// Adds one, from what it reads, as often as it takes. Records of two pages are written, so that no lock covers both.
+/// Increments a counter until the commit succeeds. Records of two pages are written, so that no lock covers both.
 fn numbers_run_out(suite: &Suite) {
     suite.begin();
     assert!(suite.records.reserve(THREADS_MAX - 2).is_ok(), "the first of all numbers");

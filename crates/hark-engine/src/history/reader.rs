@@ -184,7 +184,7 @@ impl LostOutput {
         }
     }
 
-    /// Whether this entry is to be omitted.
+    /// Whether to omit this entry.
     pub fn contains(&self, position: u64, entry: &LogEntry) -> bool {
         let Some(attempt) = entry.piece_of() else { return false };
         let is_within = |pieces: &Pieces| pieces.attempt == attempt && (pieces.first..=pieces.last).contains(&position);

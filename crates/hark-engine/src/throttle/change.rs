@@ -17,7 +17,7 @@ use crate::surroundings::Timestamp;
 pub(crate) enum Operation {
     /// Queues this thread, by its request of this number. No effect if it is already queued or let in.
     Enter { holder: Holder, number: u64, priority: Priority, owner: u64 },
-    /// The thread no longer needs what it has by this request.
+    /// The thread no longer needs the place of this request.
     Leave { holder: Holder, number: u64 },
     /// The thread's session is not being served. `seen` is the version of its entry when that was found out.
     Abandon { holder: Holder, seen: Stamp },

@@ -8,11 +8,11 @@ use std::thread;
 use hark_engine::{Assignment, AssignmentEnd, Engine};
 use tracing::warn;
 
-/// Runs the threads that the pool at the other end of the socket assigns, one after another. When that is gone, `on_closed` is
-/// called, also in the middle of a thread.
+/// Runs the threads that the pool at the other end of the socket assigns, one after another. When the pool is gone,
+/// `on_closed` is called, even in the middle of a thread.
 ///
 /// # Errors
-/// If the operating system has too little to give.
+/// If the operating system lacks a resource.
 pub fn run_assigned(engine: &Engine, socket: UnixStream, on_closed: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let (send, lines) = mpsc::channel();
     let reader = BufReader::new(socket.try_clone()?);
@@ -29,7 +29,7 @@ pub fn run_assigned(engine: &Engine, socket: UnixStream, on_closed: impl FnOnce(
     for line in lines {
         let end = match line.parse::<Assignment>() {
             Ok(assignment) => engine.run_assigned(std::slice::from_ref(&assignment)).unwrap_or_else(|error| {
-                // What it has not done goes on elsewhere.
+                // Other processes continue the rest.
                 warn!(session = %assignment.session, %error, "a thread is left to others");
                 AssignmentEnd::UNKNOWN
             }),

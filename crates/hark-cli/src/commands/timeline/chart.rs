@@ -6,21 +6,21 @@ use unicode_width::UnicodeWidthStr;
 use super::lanes::{End, Kind, Lane};
 use crate::render::{Paint, Style, columns, escape};
 
-/// Names of threads get at most one of this many columns.
+/// The names of threads get at most this fraction of the columns.
 const NAME_SHARE: usize = 4;
 
-/// The Futures that a thread has waited for get at most one of this many columns.
+/// The awaited Futures get at most this fraction of the columns.
 const AWAITED_SHARE: usize = 5;
 
 /// The minimal width of a bar, however narrow the terminal.
 const BAR_COLUMNS_MIN: usize = 10;
 
-/// What is shown, and when it begins and ends.
+/// The threads to draw, and the time from the left edge to the right.
 pub struct Chart<'a> {
     pub lanes: &'a [Lane],
     pub from: Timestamp,
     pub to: Timestamp,
-    /// How many threads more there are.
+    /// The number of omitted threads.
     pub omitted: usize,
 }
 
@@ -62,7 +62,7 @@ impl Chart<'_> {
         out
     }
 
-    /// The times, each where its number begins.
+    /// The axis: times as labels, each at the column where its time begins.
     fn axis(&self, columns: usize) -> String {
         let seconds = self.to.since(self.from).as_secs_f64();
         let mut out = String::new();
@@ -76,7 +76,8 @@ impl Chart<'_> {
         out
     }
 
-    /// What the thread was about in each column: for the most of its time, but a call or a run is never left out for a wait.
+    /// One character per column: the kind of stretch that ranks highest there, so that a short call or run is not
+    /// hidden by a wait.
     fn bar(&self, lane: &Lane, columns: usize) -> String {
         let whole = self.to.since(self.from).as_micros().max(1);
         let column_of = |time: Timestamp| (time.since(self.from).as_micros() * columns as u128 / whole) as usize;
@@ -105,7 +106,7 @@ impl Chart<'_> {
 const BROKEN: char = '✗';
 const CANCELLED: char = '×';
 
-/// What stands for each in a bar. They differ without color, too.
+/// The characters of a bar. They differ without color, too.
 fn letter(kind: Kind) -> char {
     match kind {
         Kind::Run => '█',
@@ -115,7 +116,7 @@ fn letter(kind: Kind) -> char {
     }
 }
 
-/// Where several share a column, the greatest is seen.
+/// If several kinds share a column, the one with the highest rank is drawn.
 fn rank(letter: char) -> u8 {
     match letter {
         ' ' => 0,
@@ -175,7 +176,7 @@ fn awaited_of(lane: &Lane) -> String {
     if names.is_empty() { String::new() } else { escape::line(&format!("→ {}{more}", names.join(", "))).into_owned() }
 }
 
-/// A time since the start, as short as it can be told from its neighbors.
+/// A time since the start, with as few digits as still distinguish it from its neighbors.
 fn shown_seconds(seconds: f64) -> String {
     match seconds {
         0.0 => "0".to_owned(),

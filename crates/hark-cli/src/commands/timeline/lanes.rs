@@ -1,4 +1,4 @@
-//! The data of a timeline: for each thread what it was doing, and from when to when.
+//! The data of a timeline: what each thread did, from when to when.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use hark_engine::{Event, FutureId, LogEntry, ThreadId, Timestamp};
 
-/// What a thread is doing for a while.
+/// The kinds of stretches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It runs, or could.
+    /// It runs, or could run.
     Run,
     /// It calls a Python function.
     Call,
@@ -19,23 +19,23 @@ pub enum Kind {
     Wait,
 }
 
-/// A stretch of time in which a thread does one thing.
+/// A span of time in which a thread does one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
     pub kind: Kind,
     pub from: Timestamp,
     /// If it has not ended, the end of the timeline.
     pub to: Timestamp,
-    /// What it calls or waits for.
+    /// The function that it calls, or the Futures, gate or time that it waits for, as text.
     pub what: String,
-    /// The Futures that it waits for, the first of them if there are many.
+    /// The awaited Futures; only the first ones if there are many.
     pub futures: Vec<FutureId>,
-    /// How many more Futures it waits for.
+    /// The number of further awaited Futures.
     pub more: u64,
 }
 
 impl Stretch {
-    /// Whether there is anything to see of it: it took time, or is all that there is of its thread.
+    /// Whether the stretch is visible: it took time, or is the only one of its thread.
     pub fn is_seen(&self, lane: &Lane) -> bool {
         self.from < self.to || lane.stretches.len() == 1
     }
@@ -44,7 +44,7 @@ impl Stretch {
 /// How a thread ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It has not.
+    /// It has not ended.
     Open,
     Finished,
     Broken,
@@ -58,20 +58,20 @@ pub struct Lane {
     pub parent: Option<ThreadId>,
     /// Its function, and the arguments as text.
     pub call: String,
-    /// In the order of time, without gaps but those in which the thread was broken, or in which no process ran it.
+    /// In order of time. There are gaps only while the thread was broken, or while no process ran it.
     pub stretches: Vec<Stretch>,
     pub end: End,
     /// The error that it ended with, if it broke or was cancelled.
     pub error: Option<String>,
-    /// All Futures that the thread has ever waited for, each once.
+    /// All Futures that the thread has waited for, each once.
     pub waited_for: Vec<FutureId>,
-    /// How many more than those named it has waited for at a time, at most.
+    /// The largest number of unnamed Futures in one wait.
     pub unnamed: u64,
     /// When it broke before it was retried.
     pub breaks: Vec<Timestamp>,
     /// The Futures that block the thread at the end of the chart.
     pub blocked_on: Vec<FutureId>,
-    /// The last stretch has ended with the process that ran the thread.
+    /// The last stretch ended when the process that ran the thread was lost.
     was_lost: bool,
 }
 
@@ -92,7 +92,7 @@ impl Lane {
         }
     }
 
-    /// From now on the thread does this.
+    /// Begins a new stretch.
     fn begin(&mut self, kind: Kind, at: Timestamp, what: String) {
         let at = if mem::take(&mut self.was_lost) { at } else { self.stop(at) };
         self.push(kind, at, what);
@@ -103,7 +103,7 @@ impl Lane {
         self.stretches.push(Stretch { kind, from: at, to: at, what, futures: Vec::new(), more: 0 });
     }
 
-    /// Ends the current stretch. Returns when: not before its start, in case the clock was set back.
+    /// Ends the current stretch, and returns when: not before its start, in case the clock was set back.
     fn stop(&mut self, at: Timestamp) -> Timestamp {
         match self.stretches.last_mut() {
             Some(last) => {
@@ -114,13 +114,13 @@ impl Lane {
         }
     }
 
-    /// Whether its call was lost with its process: it is made again without having ended.
+    /// Whether the previous attempt of its call was lost with its process: a new one begins although it has not ended.
     fn calls_again(&self, event: &Event) -> bool {
         let is_calling = self.stretches.last().is_some_and(|last| last.kind == Kind::Call) && self.end == End::Open;
         is_calling && matches!(event, Event::Called { .. })
     }
 
-    /// The call ended with its process, at this time at the latest.
+    /// The call ended at the latest at this time, with its process.
     fn lose_call(&mut self, at: Timestamp) {
         self.stop(at);
         self.was_lost = true;
@@ -193,8 +193,8 @@ impl Lane {
 
 /// The threads of a session in the order of their numbers.
 ///
-/// The history does not say when a process was lost or left the session. But its running calls are made again by the next
-/// one, and no event happens in between: so the longest silence before a call is made again counts as that time.
+/// The history does not say when a process was lost or left the session. But the next process makes the calls in flight
+/// again, and no event happens in between. So the longest silence before such a repetition is taken as that time.
 #[derive(Debug, Default)]
 pub struct Lanes {
     lanes: BTreeMap<ThreadId, Lane>,
@@ -206,19 +206,19 @@ pub struct Lanes {
 /// A process continues the session after another one.
 #[derive(Debug)]
 struct Takeover {
-    /// The last event of the process before.
+    /// The last event of the previous process.
     left: Timestamp,
-    /// When the first call is made again.
+    /// When the first call was made again.
     at: Timestamp,
 }
 
 impl Lanes {
-    /// Takes note of what has happened next. Events from outside are no thread's.
+    /// Takes the next entry of the history. Events from outside belong to no thread.
     pub fn note(&mut self, entry: &LogEntry) {
         let lane = self.lanes.entry(entry.thread).or_insert_with(|| Lane::new(entry.thread));
         if lane.calls_again(&entry.event) {
             let called = lane.stretches.last().map_or(entry.time, |call| call.from);
-            // Other calls of the same process may have been made again already.
+            // The takeover is known if another call of that process was made again before.
             let left = match self.takeovers.iter().find(|takeover| takeover.at > called) {
                 Some(takeover) => takeover.left,
                 None => {
@@ -239,7 +239,7 @@ impl Lanes {
         self.times.last().copied().unwrap_or_default()
     }
 
-    /// The threads, as they are at this time: what has not ended by then goes on until then.
+    /// The threads at this time: a stretch that has not ended is drawn until then.
     pub fn until(&self, end: Timestamp) -> Vec<Lane> {
         let mut lanes: Vec<Lane> = self.lanes.values().filter(|lane| !lane.stretches.is_empty()).cloned().collect();
         for lane in lanes.iter_mut().filter(|lane| lane.end == End::Open) {
@@ -248,7 +248,7 @@ impl Lanes {
         lanes
     }
 
-    /// The same for a session that no process serves: since the last event none of its threads runs or calls.
+    /// The same for a session that no process serves: no thread runs or calls after the last event.
     pub fn unserved_until(&self, end: Timestamp) -> Vec<Lane> {
         let mut lanes = self.until(end);
         for lane in lanes.iter_mut().filter(|lane| lane.end == End::Open) {
@@ -260,7 +260,7 @@ impl Lanes {
     }
 }
 
-/// The last of these times before the longest interval without one, between a call and its repetition.
+/// The last time before the longest interval without an event, between a call and its repetition.
 fn before_longest_silence(times: &[Timestamp], called: Timestamp, again: Timestamp) -> Timestamp {
     let mut before = called;
     let (mut longest, mut left) = (Duration::ZERO, called);
@@ -323,7 +323,7 @@ mod tests {
             (1, 60, called(2)),
             (2, 61, called(2)),
             (1, 70, Event::Returned { value: String::new(), attempt: None }),
-            // The next process is lost, too.
+            // The next process is lost as well.
             (2, 90, called(3)),
         ] {
             lanes.note(&entry(thread, time, event));
