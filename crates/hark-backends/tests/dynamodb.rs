@@ -13,7 +13,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hark_backends::System;
 use hark_backends::invoker::Threads;
@@ -318,6 +318,20 @@ fn a_fan_out_takes_few_calls_for_each_thread() {
     let (value, calls) = served.run(&FAN_OUT.replace("200", "1000"));
     assert_eq!(value, "500500");
     assert!(calls <= 1_000 * 6, "{calls} calls: {:?}", served.storage.counts());
+}
+
+/// A look that begins between a step and the time that it has noted does not forget that time. Otherwise each sleep takes the second
+/// after which a process looks in any case.
+#[test]
+fn a_sleep_ends_in_time() {
+    let Some(server) = Server::start() else { return };
+    let served = Served::new(new_table(&server).1, true);
+    let begun = Instant::now();
+    let (value, calls) = served.run("fn nap(n) { if n > 0 { sleep(0.1); nap(n - 1) } } fn main() { nap(10) }");
+    let took = begun.elapsed();
+    assert_eq!(value, "null");
+    assert!(took < Duration::from_secs(6), "ten sleeps of 0.1 s take {took:?}");
+    assert!(calls <= 10 * 8 + 10, "{calls} calls: {:?}", served.storage.counts());
 }
 
 /// Written down by one process, read, and ended by another one.

@@ -12,6 +12,7 @@
 //! - Its session is taken over from another server: the new one asks for everything due in the session, at least up to
 //!   [`Timetable::seen`].
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits::NEWS_WAIT_MAX;
@@ -26,7 +27,12 @@ struct Times {
     seen: Timestamp,
     /// The time of the next sweep, at the latest.
     next: Timestamp,
+    /// The times of threads that no sweep asks the storage for in advance.
+    kept: BTreeSet<Timestamp>,
 }
+
+/// So many of these times are kept: what is due after them is found by the sweep that happens once a second.
+const KEPT_MAX: usize = 10_000;
 
 /// The meaning of a thread's time for the sweeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +62,20 @@ impl Timetable {
         Noted::Later
     }
 
+    /// Keeps a time that was noted: a sweep that does not ask when the next thread is due would otherwise forget it.
+    pub fn keep(&self, until: Timestamp) {
+        let mut times = self.lock();
+        times.kept.insert(until);
+        if times.kept.len() > KEPT_MAX {
+            times.kept.pop_last();
+        }
+    }
+
+    /// This sweep and all later ones ask when the next thread is due.
+    pub fn forget_kept(&self) {
+        self.lock().kept.clear();
+    }
+
     /// The time up to which the agenda was swept.
     pub fn seen(&self) -> Timestamp {
         self.lock().seen
@@ -65,7 +85,9 @@ impl Timetable {
     pub fn begin_look(&self, now: Timestamp) -> Timestamp {
         let mut times = self.lock();
         let after = times.seen.min(now);
-        *times = Times { seen: now, next: now.after(NEWS_WAIT_MAX) };
+        times.seen = now;
+        times.kept = times.kept.split_off(&Timestamp(now.0.saturating_add(1)));
+        times.next = times.kept.first().copied().unwrap_or(Timestamp::MAX).min(now.after(NEWS_WAIT_MAX));
         after
     }
 
@@ -117,6 +139,21 @@ mod tests {
         assert_eq!(table.note(Timestamp(20), Timestamp(10)), Noted::First);
         assert_eq!(table.note(Timestamp(20), Timestamp(10)), Noted::Later);
         assert_eq!(table.end_look(Some(Timestamp(25))), Timestamp(20));
+    }
+
+    #[test]
+    fn what_is_kept_is_looked_at_though_no_look_finds_it() {
+        let table = Timetable::default();
+        table.begin_look(Timestamp(10));
+        for until in [40, 30, 2 * SECOND] {
+            table.note(Timestamp(until), Timestamp(10));
+            table.keep(Timestamp(until));
+        }
+        assert_eq!(table.end_look(None), Timestamp(30));
+        for (now, next) in [(20, 30), (30, 40), (40, 40 + SECOND), (40 + SECOND, 2 * SECOND)] {
+            table.begin_look(Timestamp(now));
+            assert_eq!(table.end_look(None), Timestamp(next), "after {now}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod error;
 mod history;
 mod item;
 mod layout;
+mod numbers;
 mod objects;
 mod pack;
 mod parts;
@@ -41,6 +42,7 @@ use bell::Bell;
 use catalog::DynamoRows;
 use clock::Clock;
 pub use counts::DynamoCounts;
+use numbers::NextNumbers;
 use programs::KnownPrograms;
 pub use settings::{DynamoSettings, LEASE, TABLE};
 pub use table::{Created, Finding};
@@ -58,6 +60,7 @@ struct Shared {
     batches: Batches,
     bell: Bell,
     programs: KnownPrograms,
+    next_numbers: NextNumbers,
 }
 
 impl DynamoStorage {
@@ -87,6 +90,7 @@ impl DynamoStorage {
             batches: Batches::default(),
             bell: Bell::default(),
             programs: KnownPrograms::default(),
+            next_numbers: NextNumbers::default(),
         });
         let encoded = Encoded::new(Arc::new(DynamoRows(shared.clone())));
         Ok(DynamoStorage { shared, encoded })

@@ -78,6 +78,7 @@ impl Serving {
             // after their own.
             return Ok(self.timetable.end_look(None));
         }
+        self.timetable.forget_kept();
         let horizon = now.after(NEWS_WAIT_MAX);
         Ok(self.timetable.end_look(self.leases()?.next_due(now, horizon)?))
     }

@@ -112,6 +112,9 @@ impl Server for Serving {
         self.note_left(until);
         let noted = self.timetable.note(until, self.steady_now());
         let is_leased = self.lease().is_some();
+        if is_leased {
+            self.timetable.keep(until);
+        }
         if (noted == Noted::First || is_leased && noted == Noted::Passed)
             && let Ok(catalog) = self.catalog()
         {

@@ -94,10 +94,15 @@ impl DynamoRows {
 }
 
 impl Shared {
-    /// The next thread number of a session, or a greater one.
+    /// The next thread number of a session, as it was a moment ago at least, or a greater one.
     async fn next_number(&self, id: &SessionId) -> Result<u64, StorageError> {
+        if let Some(known) = self.next_numbers.get(id) {
+            return Ok(known);
+        }
         let counter = self.api.get(&counter_key(id)).await?;
-        Ok(counter.as_ref().and_then(|counter| number_of(counter, "n")).unwrap_or(1))
+        let next = counter.as_ref().and_then(|counter| number_of(counter, "n")).unwrap_or(1);
+        self.next_numbers.note(id, next);
+        Ok(next)
     }
 
     /// The rows of the index that exist.

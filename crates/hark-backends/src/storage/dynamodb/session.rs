@@ -221,6 +221,7 @@ impl Session {
                     let next = after.as_ref().and_then(|after| number_of(after, "n"));
                     let next = next.ok_or_else(|| StorageError::Permanent("UpdateItem answers no number".into()))?;
                     self.next.fetch_max(next, Ordering::AcqRel);
+                    self.shared.next_numbers.note(&self.id, next);
                     return Ok(next.saturating_sub(count));
                 }
                 Written::Refused { .. } => {
