@@ -61,6 +61,9 @@ def try_out(wheel, processor):
         done = subprocess.run([*command, binary, "squares.hk"], cwd=folder, capture_output=True, text=True)
         if done.stdout != "[1, 4, 9]\n":
             raise SystemExit(f"{wheel.name} does not run: {done.stdout}{done.stderr}")
+        storages = subprocess.run([*command, binary, "help", "run"], capture_output=True, text=True).stdout
+        if "dynamodb" not in storages:
+            raise SystemExit(f"{wheel.name} cannot store sessions in DynamoDB")
         return "runs" if not command else "runs under QEMU"
 
 

@@ -65,6 +65,7 @@ def main():
         printed = run("hark", "run", "-q", "service.hk", "fresh as paint", cwd=project, env=environment)
         assert printed == '[["fresh", 5, 1], ["as", 2, 1], ["paint", 5, 1]]\n', printed
         run(binaries / "python", "-c", TEST, cwd=project, env=environment)
+        assert "dynamodb" in run("hark", "help", "run", env=environment), "the wheel was built without DynamoDB"
         said, name = run("hark", "version", env=environment).strip(), wheel.name.split("-")[1]
         assert said.split()[-1].replace("-dev", ".dev0") == name, f"`hark version` says {said!r}, and the wheel {name}"
         print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, runs")
