@@ -141,8 +141,9 @@ fn read_session(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), Wi
                 parts.push(Part::SealedText(unsealed(reader.string()?)));
                 parts.push(document(reader)?);
             }
-            // A mailbox, with its priority.
+            // A mailbox, with its priority, and its place if that is not the default.
             1 => parts.extend([number(reader)?, number(reader)?]),
+            9 => parts.extend([number(reader)?, number(reader)?, text(reader)?]),
             2 => {
                 read_name(reader, parts)?;
                 parts.push(document(reader)?);
@@ -193,11 +194,14 @@ fn read_future(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), Wir
     Ok(())
 }
 
-/// The thread, what it waits for, and its priority.
+/// The thread, what it waits for, its priority, and its place if that is not the default.
 fn read_waiter(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), WireError> {
     parts.push(number(reader)?);
-    byte(reader, parts)?;
+    let has_place = byte(reader, parts)? & 2 != 0;
     parts.push(number(reader)?);
+    if has_place {
+        parts.push(text(reader)?);
+    }
     Ok(())
 }
 

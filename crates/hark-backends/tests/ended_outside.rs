@@ -82,7 +82,8 @@ fn whoever_runs_it_sees_that_it_is_cancelled() {
         let cancelled = SessionRecord { state: SessionState::Cancelled, ended: Some(System.now()), ..record };
         let mut commit = Commit::new(Stamp(NonZeroU64::new(System.random() | 1).unwrap()));
         commit.expect.push((Key::Session, Some(version)));
-        commit.put = vec![Record::Session(Box::new(cancelled)), Record::Ready(ThreadId(0), 0)];
+        commit.put =
+            vec![Record::Session(Box::new(cancelled)), Record::Ready(ThreadId(0), hark_engine::Demand::default())];
         if records.commit(&mut commit).unwrap() == Outcome::Done {
             break;
         }

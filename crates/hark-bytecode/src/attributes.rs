@@ -17,9 +17,9 @@ pub struct Attributes {
     pub rate: Option<Rate>,
     /// `#[priority(5)]`: waiting calls and sessions with a higher priority go first. The default is 0.
     pub priority: Option<i32>,
-    /// `#[memory(2048)]`, in MB.
+    /// `#[memory(2048)]`: the memory that it needs, in MB.
     pub memory_megabytes: Option<u32>,
-    /// `#[pool("gpu")]`
+    /// `#[pool("gpu")]`: the pool of processes in which it runs.
     pub pool: Option<String>,
     /// `#[kwargs]`, for imports: if the last argument is a hash, it is passed as keyword arguments.
     pub kwargs: bool,
@@ -31,6 +31,15 @@ impl Attributes {
         let limit = self.limit.as_mut().map(|limit| &mut limit.span);
         limit.into_iter().chain(self.rate.as_mut().map(|rate| &mut rate.span))
     }
+}
+
+/// The maximum length of a pool's name.
+pub const POOL_NAME_MAX: usize = 64;
+
+/// Whether a pool may have this name: letters, digits, `-`, `_` and `.`, so that it can stand in other texts.
+pub fn is_pool_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=POOL_NAME_MAX).contains(&name.len()) && name.bytes().all(is_part)
 }
 
 /// How often a failed call is retried, and after which delays.

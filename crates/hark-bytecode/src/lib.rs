@@ -19,7 +19,7 @@ mod sources;
 mod verify;
 pub mod wire;
 
-pub use attributes::{Attributes, Limit, Rate, Retry, own_gate_name};
+pub use attributes::{Attributes, Limit, POOL_NAME_MAX, Rate, Retry, is_pool_name, own_gate_name};
 pub use encode::{DecodeError, ExecutableHash};
 pub use executable::{
     Binding, Capture, Executable, ExecutableError, FOREIGN_ARITY_MAX, Foreign, ForeignIndex, Function, FunctionIndex,

@@ -6,7 +6,7 @@ mod template;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hark_engine::Options;
+use hark_engine::{Options, Pool, Pools};
 
 use crate::args::StorageName;
 
@@ -50,6 +50,8 @@ pub struct Settings {
     pub max_tries: u32,
     /// How long a cancelled thread may clean up before it is stopped.
     pub cancel_grace: Duration,
+    /// The pools that `hark worker` serves if the command line does not say.
+    pub pools: Pools,
     /// The table of the DynamoDB storage, and how it is reached.
     pub dynamodb: DynamoDb,
 }
@@ -88,7 +90,20 @@ impl Default for Settings {
             tenure: Tenure::Sessions,
             max_tries: Options::default().max_tries,
             cancel_grace: Options::default().cancel_grace,
+            pools: [Pool::default()].into_iter().collect(),
             dynamodb: DynamoDb::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether several processes run the threads of a session, as far as the settings tell.
+    pub fn has_pools(&self) -> bool {
+        match self.storage {
+            Some(StorageName::Memory) => false,
+            Some(StorageName::Sqlite) | None => self.tenure == Tenure::Threads,
+            #[cfg(feature = "dynamodb")]
+            Some(StorageName::Dynamodb) => true,
         }
     }
 }
@@ -113,6 +128,8 @@ enum Kind {
     Storage,
     /// The name of a tenure.
     Tenure,
+    /// A list of names of pools.
+    Pools,
     /// A time, with its unit.
     Age,
     /// A whole number from 1 to the limit.
@@ -133,7 +150,7 @@ struct Setting {
     about: &'static [&'static str],
 }
 
-const SECTIONS: [&str; 5] = ["project", "python", "sessions", "storage.dynamodb", "instance"];
+const SECTIONS: [&str; 6] = ["project", "python", "sessions", "worker", "storage.dynamodb", "instance"];
 
 const SETTINGS: &[Setting] = &[
     Setting {
@@ -236,6 +253,16 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Count(CANCEL_GRACE_MAX),
         default: "10",
         about: &["The number of seconds a cancelled thread may clean up before it is stopped."],
+    },
+    Setting {
+        section: "worker",
+        key: "pools",
+        kind: Kind::Pools,
+        default: "[\"default\"]",
+        about: &[
+            "The pools whose threads and calls `hark worker` runs, where several processes share a session; `#[pool(\"gpu\")]` in a",
+            "program names one. \"default\" is the pool of all others.",
+        ],
     },
     Setting {
         section: "storage.dynamodb",

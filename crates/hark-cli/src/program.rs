@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use hark_bytecode::{Executable, Sources};
-use hark_compiler::{Compilation, Diagnostic, Main, compile_with};
+use hark_compiler::{Code, Compilation, Diagnostic, Main, compile_with};
 
 use crate::failure::Failure;
 use crate::output;
@@ -24,10 +24,13 @@ pub struct Compiled {
 impl Compiled {
     /// Compiles a program.
     pub fn new(loaded: &mut Loaded) -> Compiled {
-        let Loaded { source, form, modules, .. } = loaded;
+        let Loaded { source, form, modules, project } = loaded;
         let file = modules.main();
         let main = Main { path: &source.path, file: file.as_deref(), text: &source.text, form: *form };
-        let Compilation { executable, diagnostics, sources } = compile_with(main, modules);
+        let Compilation { executable, mut diagnostics, sources } = compile_with(main, modules);
+        if project.settings.has_pools() {
+            diagnostics.retain(|diagnostic| diagnostic.code != Code::PoolUnused);
+        }
         Compiled { executable, diagnostics, sources }
     }
 

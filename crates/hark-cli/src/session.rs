@@ -16,8 +16,8 @@ use hark_backends::invoker::assigned::AssignedProcesses;
 use hark_backends::invoker::processes::Processes;
 use hark_backends::storage::sqlite::LEASE;
 use hark_engine::{
-    CancelHandle, Engine, Foreign, Invoker, Keyed, Labels, NoForeign, Observer, Options, Ports, Report, Scope,
-    SessionId, Start, Status, Storage, StorageError, Surroundings, SuspendAt, Tenure as StorageTenure,
+    CancelHandle, Engine, Foreign, Invoker, Keyed, Labels, NoForeign, Observer, Options, Pool, Pools, Ports, Report,
+    Scope, SessionId, Start, Status, Storage, StorageError, Surroundings, SuspendAt, Tenure as StorageTenure,
 };
 use hark_machine::Program;
 
@@ -129,18 +129,28 @@ fn worker_processes(project: &Project) -> Vec<usize> {
     (0..count).map(|index| python_workers / count + usize::from(index < python_workers % count)).collect()
 }
 
+/// The default pool, which every command but `hark worker` serves.
+pub fn default_pool() -> Pools {
+    [Pool::default()].into_iter().collect()
+}
+
 /// The engine's options from the project's settings.
 pub fn options(project: &Project) -> Options {
     let Settings { max_tries, cancel_grace, .. } = &project.settings;
     let (max_tries, cancel_grace) = (*max_tries, *cancel_grace);
-    Options { max_tries, cancel_grace, ..Options::default() }
+    Options { max_tries, cancel_grace, pools: default_pool(), ..Options::default() }
 }
 
-/// The invoker with this name. Processes need a storage that they can share.
+/// The invoker with this name, for a process that serves these pools. Processes need a storage that they can share.
 ///
 /// # Errors
 /// If the storage cannot be shared.
-pub fn invoker(project: &Project, kept: Option<&Kept>, name: ConcurrencyName) -> Result<Arc<dyn Invoker>, Failure> {
+pub fn invoker(
+    project: &Project,
+    kept: Option<&Kept>,
+    name: ConcurrencyName,
+    pools: &Pools,
+) -> Result<Arc<dyn Invoker>, Failure> {
     if name == ConcurrencyName::Threads {
         return Ok(Arc::new(Threads::as_wide_as_the_cores()));
     }
@@ -148,7 +158,7 @@ pub fn invoker(project: &Project, kept: Option<&Kept>, name: ConcurrencyName) ->
         let failure = Failure::usage("`-c processes` needs a storage that processes can share; memory is not shared");
         return Err(failure.with_hint("`-s sqlite -c processes` keeps the sessions in a file"));
     };
-    let command = worker_command(project, kept)?;
+    let command = worker_command(project, kept, pools)?;
     let spawn = move |python_workers: usize, socket: UnixStream| {
         let mut command = command();
         command.arg("--python-workers").arg(python_workers.to_string()).envs(log::environment());
@@ -168,7 +178,11 @@ pub fn invoker(project: &Project, kept: Option<&Kept>, name: ConcurrencyName) ->
 }
 
 /// The command of a worker process, but for how many Python workers it has.
-fn worker_command(project: &Project, kept: &Kept) -> Result<impl Fn() -> Command + Send + Sync + 'static, Failure> {
+fn worker_command(
+    project: &Project,
+    kept: &Kept,
+    pools: &Pools,
+) -> Result<impl Fn() -> Command + Send + Sync + 'static, Failure> {
     let program = env::current_exe()
         .map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))?;
     let mut arguments: Vec<OsString> =
@@ -177,6 +191,9 @@ fn worker_command(project: &Project, kept: &Kept) -> Result<impl Fn() -> Command
         arguments.extend(["--config".into(), config.clone().into_os_string()]);
     }
     arguments.extend(kept.arguments());
+    if let Pools::Only(pools) = pools {
+        arguments.extend(pools.iter().flat_map(|pool| ["--pool".into(), pool.to_string().into()]));
+    }
     if let Kept::Sqlite(file) = kept
         && project.settings.tenure == Tenure::Sessions
     {

@@ -116,6 +116,7 @@ codes! {
     NoEffect = "HK0036",
     OrderOfEffects = "HK0037",
     FunctionAsKey = "HK0038",
+    PoolUnused = "HK0039",
 }
 
 impl Code {

@@ -15,7 +15,8 @@ use hark_bytecode::wire::{Reader, WireError};
 use hark_machine::SnapshotError;
 
 pub use content::{
-    failure, failure_content, future, future_content, interest_of, live, live_content, read_waiter, write_waiter,
+    failure, failure_content, future, future_content, interest_of, live, live_content, read_place, read_waiter,
+    write_waiter,
 };
 pub(crate) use text::live_summary_with;
 pub use text::{

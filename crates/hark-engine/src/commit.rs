@@ -40,6 +40,8 @@ pub struct Commit {
     /// The threads that the process continues to run, and has hints for. All others that are due are left to any
     /// process.
     pub kept: Vec<ThreadId>,
+    /// The thread of the step, if its call, which has not begun, is left to a process that serves its place.
+    pub moved: Option<ThreadId>,
 }
 
 /// The update of a thread whose call continues.
@@ -78,6 +80,7 @@ impl Commit {
             terms: None,
             until: None,
             kept: Vec::new(),
+            moved: None,
         }
     }
 
@@ -97,13 +100,18 @@ impl Commit {
         self.log.clear();
         self.until = None;
         self.kept.clear();
+        self.moved = None;
     }
 
     /// When the record must be looked at, where threads are leased.
     pub fn due(&self, record: &Record) -> Option<Due> {
         let terms = self.terms.unwrap_or(Terms::AT_ONCE);
         match record {
-            Record::Live(thread, live) => live.due_on(terms, self.kept.contains(thread), self.rechecks(*thread)),
+            Record::Live(thread, live) => {
+                let is_moved = self.moved == Some(*thread);
+                live.due_on(terms, self.kept.contains(thread), self.rechecks(*thread), is_moved)
+            }
+            Record::Ready(thread, _) if self.moved == Some(*thread) => self.stop_of(*thread).map(Due::At),
             Record::Ready(thread, _) if self.kept.contains(thread) => Some(Due::Leased(terms.until)),
             Record::Ready(..) => Some(Due::At(terms.now)),
             // The process that writes it starts it at once.
@@ -117,6 +125,14 @@ impl Commit {
     /// of this commit.
     fn rechecks(&self, thread: ThreadId) -> bool {
         self.put.iter().any(|record| matches!(record, Record::Wait { waiter, .. } if waiter.thread == thread))
+    }
+
+    /// When this thread, which the commit writes, is stopped.
+    fn stop_of(&self, thread: ThreadId) -> Option<Timestamp> {
+        self.put.iter().find_map(|record| match record {
+            Record::Live(live, content) if *live == thread => content.stops,
+            _ => None,
+        })
     }
 
     /// Makes this commit, and repeats it until the outcome is known. For the witness see [`Commit::has_happened`].
@@ -148,6 +164,7 @@ impl Commit {
         self.expect.clear();
         self.delete.clear();
         self.kept.clear();
+        self.moved = None;
         self.fresh.truncate(gathered.fresh);
         self.log.truncate(gathered.log);
         self.put.drain(..).find_map(|record| match record {

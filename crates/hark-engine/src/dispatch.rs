@@ -7,27 +7,31 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{SessionId, ThreadId};
+use crate::place::Place;
 use crate::surroundings::Timestamp;
 
 /// "Look at this thread."
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
     /// The thread.
     pub thread: ThreadId,
     /// There is nothing to do for it before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "Place::is_default")]
+    pub place: Place,
 }
 
 impl Hint {
-    /// Looks at a thread now.
+    /// Looks at a thread now, in the default place.
     pub fn now(thread: ThreadId) -> Hint {
-        Hint { thread, not_before: None }
+        Hint { thread, not_before: None, place: Place::default() }
     }
 
     /// Looks at a thread at this time.
     pub fn at(thread: ThreadId, time: Timestamp) -> Hint {
-        Hint { thread, not_before: Some(time) }
+        Hint { thread, not_before: Some(time), place: Place::default() }
     }
 }
 

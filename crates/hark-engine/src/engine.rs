@@ -10,7 +10,6 @@ use hark_machine::{Program, Thread, Value, function_name, short_text};
 use sha2::{Digest, Sha256};
 
 use crate::assignment::{Assignment, AssignmentEnd};
-use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
 use crate::journal::Journal;
@@ -242,9 +241,10 @@ impl Engine {
         // It is not registered as served by this engine, because it may be taken as soon as it is released.
         let session = self.make(newborn, start, Arc::new(|_: &[OutputItem]| {}), None)?;
         session.write_start(false)?;
+        let hint = session.hint(step::FIRST);
         // The session now exists; release and announce it, so that a process takes it.
         serving.release(&newborn.id)?;
-        serving.catalog()?.dispatch(&newborn.id, &[Hint::now(step::FIRST)]);
+        serving.catalog()?.dispatch(&newborn.id, &[hint]);
         Ok(())
     }
 
@@ -354,7 +354,7 @@ impl Engine {
         on_end: Option<OnEnd>,
     ) -> Result<Arc<Session>, StorageError> {
         let session = self.make(newborn, start, observer, on_end)?;
-        if self.ports.invoker.is_remote() {
+        if self.ports.invoker.is_remote() || !session.serves_first() {
             session.write_start(true)?;
         }
         match &self.serving {

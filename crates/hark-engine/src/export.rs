@@ -18,6 +18,7 @@ use hark_bytecode::wire::{Reader, WireError, Writer};
 use hark_machine::{Apart, Pickle, PickleHash, PickleSource, Program};
 
 use crate::codec::{self, CodecError};
+use crate::demand::Demand;
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId};
 use crate::import::ImportError;
@@ -39,6 +40,7 @@ mod kind {
     pub const BROKEN: u8 = 6;
     pub const CANCEL: u8 = 7;
     pub const CASCADE: u8 = 8;
+    pub const READY_IN_PLACE: u8 = 9;
 }
 
 impl From<CodecError> for ImportError {
@@ -166,10 +168,13 @@ fn write_record(writer: &mut Writer, record: &Record, program: &Program, apart: 
             writer.string(&codec::live_summary(live));
             writer.bytes(&codec::live_content(live, program, apart));
         }
-        Record::Ready(thread, priority) => {
-            writer.byte(kind::READY);
+        Record::Ready(thread, Demand { priority, place }) => {
+            writer.byte(if place.is_default() { kind::READY } else { kind::READY_IN_PLACE });
             writer.unsigned(thread.0);
             writer.signed((*priority).into());
+            if !place.is_default() {
+                writer.string(&place.to_string());
+            }
         }
         Record::Cancel(thread) => {
             writer.byte(kind::CANCEL);
@@ -212,7 +217,11 @@ fn read_record(reader: &mut Reader<'_>, program: &Program, pickles: &dyn PickleS
     let thread = codec::read_thread;
     Ok(match reader.byte()? {
         kind::LIVE => Record::Live(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program, pickles)?),
-        kind::READY => Record::Ready(thread(reader)?, reader.signed32()?),
+        kind::READY => Record::Ready(thread(reader)?, Demand::of_priority(reader.signed32()?)),
+        kind::READY_IN_PLACE => {
+            let (thread, priority) = (thread(reader)?, reader.signed32()?);
+            Record::Ready(thread, Demand { priority, place: codec::read_place(reader)? })
+        }
         kind::CANCEL => Record::Cancel(thread(reader)?),
         kind::CASCADE => Record::Cascade(thread(reader)?, codec::started_from_text(reader.string()?)?),
         kind::FUTURE => Record::Future(read_name(reader)?, codec::future(reader.bytes()?, program, pickles)?),

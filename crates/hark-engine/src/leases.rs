@@ -10,7 +10,9 @@
 
 use std::time::Duration;
 
+use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
+use crate::place::Pools;
 use crate::record::Due;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
@@ -47,8 +49,8 @@ pub struct Taken {
     pub session: SessionId,
     /// The thread.
     pub thread: ThreadId,
-    /// Its priority, as its record or its mailbox says.
-    pub priority: i32,
+    /// What it demands, as its record or its mailbox says.
+    pub demand: Demand,
     /// The previous version of its record, if that was due: this process now holds the thread, with the version of the
     /// taking. None if only its mailbox was due.
     pub held: Option<Stamp>,
@@ -101,27 +103,29 @@ pub trait Leases: Send + Sync {
     /// How long a process may be unresponsive before others take its threads.
     fn lease(&self) -> Duration;
 
-    /// Takes due threads, of running sessions or only of this one: those with due records and those with due mailboxes,
-    /// by priority, highest first, and then earliest first, at most `most`. A storage whose index is not ordered by
+    /// Takes due threads of these pools, of running sessions or only of this one: those with due records and those with due
+    /// mailboxes, by priority, highest first, and then earliest first, at most `most`. A storage whose index is not ordered by
     /// priority orders those that it has found. In an atomic change their records get this version, and the records and
     /// mailboxes (whose versions do not change) are leased until `terms.until`. Of a session that is over
-    /// only the mailbox of its first thread is taken, once, so that a process notices the end.
+    /// only the mailbox of its first thread is taken, once, so that a process notices the end. With a mailbox that any
+    /// process may take ([`Place::anywhere`](crate::Place::anywhere)) the thread's record is taken as well if it is due, whatever its pool.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged; then nothing was taken, or it will become due again.
     fn take(
         &self,
         only: Option<&SessionId>,
+        pools: &Pools,
         terms: Terms,
         stamp: Stamp,
         most: usize,
     ) -> Result<Vec<Taken>, StorageError>;
 
-    /// When the next thread is due, if that is after `now` and before `horizon`. Each sweep of each process asks this.
+    /// When the next thread of these pools is due, if that is after `now` and before `horizon`. Each sweep of each process asks this.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged, or was removed while it was in use.
-    fn next_due(&self, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError>;
+    fn next_due(&self, pools: &Pools, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError>;
 
     /// Renews the leases of threads whose records still have these versions, which do not change. Returns for each
     /// whether it was renewed.

@@ -11,6 +11,7 @@ pub mod codec;
 mod commit;
 pub mod conformance;
 mod deadlock;
+mod demand;
 mod dispatch;
 mod encoded;
 mod engine;
@@ -31,6 +32,7 @@ mod options;
 mod output;
 pub mod outside;
 mod patience;
+mod place;
 mod ports;
 mod record;
 pub mod remote;
@@ -56,6 +58,7 @@ mod turn;
 
 pub use assignment::{Assignment, AssignmentEnd, NoAssignment};
 pub use commit::{Commit, Outcome, Renewal};
+pub use demand::Demand;
 pub use dispatch::{Dispatcher, Hint};
 pub use encoded::Encoded;
 pub use engine::{CancelHandle, Engine, Start};
@@ -72,6 +75,7 @@ pub use leases::{Coverage, HeldThread, Leases, Left, Taken, Terms};
 pub use memory::MemoryStorage;
 pub use options::{Options, Scope};
 pub use output::{Observer, OutputItem};
+pub use place::{NoPlace, Place, Pool, Pools};
 pub use ports::Ports;
 pub use record::{
     About, Awaiting, BeforeMove, Due, FutureRecord, Interest, Key, Live, PendingCall, PutBack, Record, SessionRecord,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::limits::{CANCEL_GRACE, MAX_TRIES, OUTPUT_PIECE_BYTES};
+use crate::place::Pools;
 use crate::suspend::SuspendAt;
 
 /// How sessions are run.
@@ -18,6 +19,8 @@ pub struct Options {
     pub cancel_grace: Duration,
     /// The number of bytes printed by a call after which they are written while it continues.
     pub output_piece_bytes: usize,
+    /// Where threads are leased, the pools whose threads are run.
+    pub pools: Pools,
 }
 
 impl Default for Options {
@@ -28,6 +31,7 @@ impl Default for Options {
             max_tries: MAX_TRIES,
             cancel_grace: CANCEL_GRACE,
             output_piece_bytes: OUTPUT_PIECE_BYTES,
+            pools: Pools::All,
         }
     }
 }

@@ -13,12 +13,14 @@ use hark_machine::{Awaited, Thread, Value};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::demand::Demand;
 use crate::failure::Failure;
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::invoker::TimerId;
 use crate::labels::Labels;
 use crate::leases::Terms;
 use crate::limits::THREADS_MAX;
+use crate::place::Place;
 use crate::surroundings::Timestamp;
 use crate::suspend::Suspensions;
 use crate::throttle::{HeldPlace, Places, Request, Token};
@@ -64,8 +66,8 @@ pub enum Key {
 pub enum Record {
     Session(Box<SessionRecord>),
     Live(ThreadId, Box<Live>),
-    /// The thread, and its priority.
-    Ready(ThreadId, i32),
+    /// The thread, and what it demands.
+    Ready(ThreadId, Demand),
     Cancel(ThreadId),
     Cascade(ThreadId, Started),
     Future(FutureId, FutureRecord),
@@ -248,8 +250,10 @@ pub struct Live {
     pub status: Status,
     /// The state of its execution.
     pub state: State,
-    /// Its `#[priority]` at its last step: that of its innermost function that has one.
-    pub priority: i32,
+    /// Its priority at its last step, and where it goes on.
+    pub demand: Demand,
+    /// Where its function runs.
+    pub home: Place,
     /// The number of foreign calls it has started.
     pub calls: u64,
     /// The number of attempts of the last call.
@@ -432,7 +436,8 @@ impl Live {
         Box::new(Live {
             status,
             state,
-            priority: 0,
+            demand: Demand::default(),
+            home: Place::default(),
             calls: 0,
             attempts: 0,
             progress: None,
@@ -450,6 +455,14 @@ impl Live {
     /// A thread that has not run yet.
     pub fn new(thread: Thread) -> Box<Live> {
         Live::boxed(Status::Runnable, State::Present(thread))
+    }
+
+    /// What the mailbox of this thread demands when it is cancelled. That must not wait for a process that serves the
+    /// thread's place.
+    pub fn cancelled(&self) -> Demand {
+        let is_placed = !self.home.is_default() || !self.demand.place.is_default();
+        let place = if is_placed { Place::anywhere() } else { Place::default() };
+        Demand { priority: self.demand.priority, place }
     }
 
     /// Whether a worker has it: storages that do not copy records leave this behind.
@@ -495,10 +508,12 @@ impl Live {
     }
 
     /// The same where threads are leased, on these terms. `kept` says whether the committing process continues to run
-    /// it, `rechecks` whether it must still check if the awaited Future is already done.
-    pub(crate) fn due_on(&self, terms: Terms, kept: bool, rechecks: bool) -> Option<Due> {
+    /// it, `rechecks` whether it must still check if the awaited Future is already done, and `is_withdrawn` whether its call
+    /// is left to another process and has not begun.
+    pub(crate) fn due_on(&self, terms: Terms, kept: bool, rechecks: bool, is_withdrawn: bool) -> Option<Due> {
         let time = earliest(self.status.time(), self.stops);
         match &self.status {
+            _ if is_withdrawn => Some(Due::Withdrawn(terms.now)),
             status if status.is_in_hand() && kept => Some(Due::Leased(terms.until)),
             status if status.is_in_hand() => Some(Due::At(terms.now)),
             // The process that will enter it in the queue may be lost before.

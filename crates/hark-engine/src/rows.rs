@@ -20,6 +20,7 @@ use crate::commit::Outcome;
 use crate::id::{SessionId, Stamp};
 use crate::leases::Leases;
 use crate::limits::COMMIT_RECORDS_MAX;
+use crate::place::{Place, Pools};
 use crate::record::Key;
 use crate::servers::Servers;
 use crate::space::Space;
@@ -40,8 +41,11 @@ pub struct Row {
     /// The priority of its thread: of the rows that are due, those with a higher one are taken first. Only set for
     /// [`Key::Live`] and [`Key::Ready`].
     pub priority: i32,
+    /// Where its thread runs: only processes that serve its pool take it when it is due. Only set for [`Key::Live`] and
+    /// [`Key::Ready`].
+    pub place: Place,
     /// The checksum over key, summary and content, which the engine computes and checks. It does not cover `stamp`,
-    /// `due` and `priority`.
+    /// `due`, `priority` and `place`.
     pub seal: u32,
     /// The fields by which sessions are listed; only set for [`Key::Session`].
     pub listing: Option<Listing>,
@@ -291,9 +295,9 @@ pub enum RowTenure<'a> {
 
 /// A kind of due rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DueKind {
-    /// Threads and their mailboxes.
-    Threads,
+pub enum DueKind<'a> {
+    /// Threads of these pools, and their mailboxes.
+    Threads(&'a Pools),
     /// Unfinished work for any process: [`Key::Todo`] and [`Key::Cascade`].
     Leftovers,
 }
@@ -338,19 +342,19 @@ pub trait DueRows: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn due(
         &self,
-        kind: DueKind,
+        kind: DueKind<'_>,
         only: Option<&SessionId>,
         after: DueNumber,
         until: DueNumber,
         limit: usize,
     ) -> Result<Vec<DueRow>, StorageError>;
 
-    /// The first time when a thread or its mailbox is due after `after` and before `before`.
+    /// The first time when a thread of these pools or its mailbox is due after `after` and before `before`.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn next_due(&self, after: DueNumber, before: DueNumber) -> Result<Option<DueNumber>, StorageError> {
-        let due = self.due(DueKind::Threads, None, after, before, usize::MAX)?;
+    fn next_due(&self, pools: &Pools, after: DueNumber, before: DueNumber) -> Result<Option<DueNumber>, StorageError> {
+        let due = self.due(DueKind::Threads(pools), None, after, before, usize::MAX)?;
         Ok(due.into_iter().filter_map(|row| row.row.due).filter(|due| *due < before).min())
     }
 
@@ -448,7 +452,16 @@ pub trait RowStorage: Send + Sync {
 impl Row {
     /// The reply for a row that still has the version known to the reader.
     pub fn of_version(stamp: Stamp) -> Row {
-        Row { stamp, due: None, priority: 0, seal: 0, listing: None, summary: String::new(), content: Vec::new() }
+        Row {
+            stamp,
+            due: None,
+            priority: 0,
+            place: Place::default(),
+            seal: 0,
+            listing: None,
+            summary: String::new(),
+            content: Vec::new(),
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! A running session, as all workers share it.
 
+mod demands;
 mod end;
 mod gates;
 mod in_hand;
 mod numbers;
 mod output;
-mod priorities;
 mod supervised;
 
 use std::ffi::OsString;
@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
 use crate::deadlock;
+use crate::demand::Demand;
 use crate::dispatch::Hint;
 use crate::failure::Failure;
 use crate::foreign::{Call, CallError, CallId};
@@ -29,6 +30,7 @@ use crate::invoker::Runner;
 use crate::leases::{HeldThread, Taken, Terms};
 use crate::options::Options;
 use crate::output::Observer;
+use crate::place::Place;
 use crate::ports::Ports;
 use crate::record::{About, Live, PutBack, SessionRecord, SessionState};
 use crate::remote::{Upstream, WorkerReport};
@@ -38,6 +40,7 @@ use crate::step;
 use crate::storage::{SessionStorage, StorageError};
 use crate::surroundings::Timestamp;
 use crate::suspend::{SuspendAt, Suspensions};
+pub(crate) use demands::Demands;
 use end::End;
 pub(crate) use end::OnEnd;
 pub(crate) use gates::{Neighbors, by_session};
@@ -45,7 +48,6 @@ pub(crate) use in_hand::calls::{CallState, Over, Try};
 pub(crate) use in_hand::{Paused, ThreadsInHand, TurnEnd, TurnStart};
 use numbers::ThreadNumbers;
 use output::Output;
-pub(crate) use priorities::Priorities;
 
 /// A running session.
 pub(crate) struct Session {
@@ -64,7 +66,7 @@ pub(crate) struct Session {
     /// The session's own record, as the first thread last read it while the session ran. It may be outdated.
     record: Mutex<Option<(Stamp, SessionRecord)>>,
     pub in_hand: ThreadsInHand,
-    pub priorities: Priorities,
+    pub demands: Demands,
     /// How long a lease lasts, where threads are leased.
     lease: Option<Duration>,
     /// Another server may have taken it over.
@@ -169,7 +171,7 @@ impl Session {
             unwritten: Mutex::default(),
             record: Mutex::default(),
             in_hand: ThreadsInHand::default(),
-            priorities: Priorities::default(),
+            demands: Demands::default(),
             lease: server.as_ref().and_then(|server| server.lease()),
             was_taken_over: AtomicBool::new(false),
             activity: AtomicU64::new(0),
@@ -212,11 +214,15 @@ impl Session {
             return Ok(());
         }
         let Some(live) = self.take_unwritten() else { return Ok(()) };
+        let is_served = self.serves(&live.demand.place);
         let mut commit = Commit::new(self.stamps().next());
         step::start(&self.about, live, &mut commit);
         self.log_start(&mut commit);
+        if self.has_demands() {
+            self.demands.note(&commit);
+        }
         commit.terms = self.terms();
-        if goes_on && self.is_leased() {
+        if goes_on && self.is_leased() && is_served {
             commit.kept.push(step::FIRST);
             self.in_hand.hold(step::FIRST, commit.stamp);
         }
@@ -293,6 +299,31 @@ impl Session {
             let now = self.steady_now();
             Terms { now, until: now.after(lease) }
         })
+    }
+
+    /// Whether this process runs threads of this place: with an owner of the session, all of them.
+    pub fn serves(&self, place: &Place) -> bool {
+        !self.is_leased() || self.options.pools.serve(place)
+    }
+
+    /// Whether this process runs its first thread, as far as the place tells. True if that is written down already.
+    pub fn serves_first(&self) -> bool {
+        lock(&self.unwritten).as_ref().is_none_or(|live| self.serves(&live.demand.place))
+    }
+
+    /// A hint for a thread, to those that serve its place.
+    pub fn hint(&self, thread: ThreadId) -> Hint {
+        Hint { place: self.demands.of(thread).place, ..Hint::now(thread) }
+    }
+
+    /// Whether some of its threads may run only in some processes.
+    pub fn runs_by_place(&self) -> bool {
+        self.is_leased() && self.program.has_places()
+    }
+
+    /// Whether its threads may demand a priority or a place.
+    pub fn has_demands(&self) -> bool {
+        self.program.has_priorities() || self.program.has_places()
     }
 
     /// How many more threads this process should hold, where threads are leased.
@@ -439,8 +470,10 @@ impl Session {
     /// The record of a new thread.
     pub fn live(&self, number: ThreadId, thread: Thread) -> Box<Live> {
         let priority = thread.priority(&self.program).unwrap_or(0);
+        let home = Place::of_new(&thread, &self.program);
         let mut live = Live::new(thread);
-        live.priority = priority;
+        live.demand = Demand { priority, place: home.clone() };
+        live.home = home;
         if let SuspendAt::Instructions { seed } = self.options.suspend_at {
             live.suspensions = Some(Box::new(Suspensions::new(seed, number.0)));
         }

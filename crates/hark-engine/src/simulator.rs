@@ -34,6 +34,7 @@ mod foreign;
 mod late;
 mod leases;
 mod pairs;
+mod pools;
 mod slot;
 mod storage;
 mod universe;

@@ -17,6 +17,7 @@
 //!   its parent's: a scan in the order of thread numbers that finds no live thread proves that there will be none.
 
 mod cancels;
+mod destinations;
 mod touches;
 mod waiters;
 
@@ -25,10 +26,12 @@ use std::sync::Arc;
 use hark_machine::{Awaited, Value, Wait};
 
 use crate::commit::Commit;
+use crate::demand::Demand;
 use crate::dispatch::Hint;
 use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, Stamp, ThreadId};
+use crate::place::Place;
 use crate::record::{
     About, Awaiting, BeforeMove, Cancelling, FutureRecord, Key, Live, PutBack, Record, SessionRecord, SessionState,
     Status, earliest,
@@ -37,6 +40,7 @@ use crate::surroundings::Timestamp;
 use crate::throttle::{Request, Token};
 use crate::turn::AnsweredWait;
 pub use cancels::{CancelledPromise, Cancels, Interruption, cancel_batch};
+pub use destinations::Destinations;
 pub use touches::Touches;
 pub(crate) use waiters::starts;
 pub use waiters::{Touch, Wanted, wake_batch};
@@ -208,6 +212,8 @@ pub enum Ending {
     Sleeps(Timestamp),
     /// It has begun the foreign call with this number.
     Calls(u64),
+    /// It is about to begin the foreign call with this number, which processes of another place make.
+    Moves(u64),
     /// It needs a place of a limit, or a start of a rate.
     Queues(Box<Request>),
 }
@@ -257,15 +263,16 @@ impl Plan {
     }
 
     /// Where threads are leased: this process continues with the thread of the step, if that continues, and with up to
-    /// `room` others. The remaining threads to run are left to any process.
-    pub fn share(&mut self, own: Option<ThreadId>, room: usize, commit: &mut Commit) {
-        let own = own.filter(|own| self.call || self.invoke.contains(own));
+    /// `room` others, as far as it serves their places. The remaining threads to run are left to any process that does.
+    pub fn share(&mut self, own: Option<ThreadId>, room: usize, destinations: &Destinations<'_>, commit: &mut Commit) {
+        let own = own.filter(|own| self.call || self.invoke.contains(own) && destinations.may_keep(*own));
         let mut left = room;
-        self.offer_unless(|thread| {
-            let is_kept = Some(thread) == own || left > 0;
+        let is_kept = |thread| {
+            let is_kept = Some(thread) == own || left > 0 && destinations.may_keep(thread);
             left -= usize::from(is_kept && Some(thread) != own);
             is_kept
-        });
+        };
+        self.offer_unless(is_kept, |thread| destinations.place(thread));
         commit.kept.clear();
         commit.kept.extend(own.into_iter().chain(self.invoke.iter().copied()));
         self.holds = commit.kept.iter().copied().filter(|kept| Some(*kept) == own || starts(commit, *kept)).collect();
@@ -273,12 +280,14 @@ impl Plan {
 
     /// In a supervisor's worker: the supervisor decides where all other threads run.
     pub fn offer_all_but(&mut self, own: Option<ThreadId>) {
-        self.offer_unless(|thread| Some(thread) == own);
+        // It runs all of them, whatever their places.
+        self.offer_unless(|thread| Some(thread) == own, |_| Place::default());
     }
 
-    fn offer_unless(&mut self, mut is_kept: impl FnMut(ThreadId) -> bool) {
+    fn offer_unless(&mut self, mut is_kept: impl FnMut(ThreadId) -> bool, place: impl Fn(ThreadId) -> Place) {
         let Plan { invoke, offered, .. } = self;
-        offered.extend(invoke.extract_if(.., |thread| !is_kept(*thread)).map(Hint::now));
+        let left = invoke.extract_if(.., |thread| !is_kept(*thread));
+        offered.extend(left.map(|thread| Hint { place: place(thread), ..Hint::now(thread) }));
     }
 }
 
@@ -311,7 +320,7 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         commit.delete.push(Key::Wait { future: future.clone(), waiter: loaded.thread });
     }
     for (future, touch) in loaded.touches.iter() {
-        touch.apply((loaded.thread, live.priority), future, commit, plan);
+        touch.apply((loaded.thread, &live.demand), future, commit, plan);
     }
     plan.invoke.extend(commit.fresh.iter().filter_map(|record| match record {
         Record::Live(child, _) => Some(*child),
@@ -343,6 +352,16 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         }
         Ending::Calls(number) => {
             plan.call = true;
+            go_on(loaded, live, Status::Calling(*number), commit);
+        }
+        Ending::Moves(number) => {
+            plan.offered.push(Hint { place: live.demand.place.clone(), ..Hint::now(loaded.thread) });
+            commit.moved = Some(loaded.thread);
+            if stops.is_some() {
+                // Nobody may serve that place. So its mailbox is due when it is to be stopped, which any process does.
+                commit.delete.retain(|key| *key != Key::Ready(loaded.thread));
+                commit.put.push(Record::Ready(loaded.thread, live.cancelled()));
+            }
             go_on(loaded, live, Status::Calling(*number), commit);
         }
         Ending::Waits(awaited, known) => {
@@ -404,7 +423,7 @@ fn wait(
     commit: &mut Commit,
     plan: &mut Plan,
 ) {
-    waiters::register((loaded.thread, live.priority), awaited, known, commit, plan);
+    waiters::register((loaded.thread, &live.demand), awaited, known, commit, plan);
     live.status = status;
     commit.put.push(Record::Live(loaded.thread, live));
 }
@@ -469,7 +488,9 @@ fn event(ending: &Ending) -> Option<Event> {
         Ending::Follows(awaited, _) => Event::Followed { future: awaited.into() },
         Ending::Sleeps(until) => Event::Slept { until: *until },
         Ending::Queues(request) => Event::Queued { gate: request.gate.clone(), until: request.until },
-        Ending::Yielded | Ending::Stays | Ending::Calls(_) | Ending::Awaits { .. } => return None,
+        Ending::Yielded | Ending::Stays | Ending::Calls(_) | Ending::Moves(_) | Ending::Awaits { .. } => {
+            return None;
+        }
     })
 }
 
@@ -516,7 +537,7 @@ pub fn cancel(stamp: Stamp, session: &SessionRecord, threads: u64, now: Timestam
     }
     end(stamp, &SessionRecord { threads: Some(threads), ..session.clone() }, SessionState::Cancelled, now, commit);
     // Makes the server of the session look at this thread, and notice that the session is over.
-    commit.put.push(Record::Ready(FIRST, 0));
+    commit.put.push(Record::Ready(FIRST, Demand { place: Place::anywhere(), ..Demand::default() }));
 }
 
 /// Marks a session that is not running as being exported. From here on it does not change.
@@ -592,9 +613,9 @@ pub fn retry(
 ) {
     commit.expect.push((Key::Live(thread), None));
     commit.expect.push((Key::Future(thread.into()), future));
-    let priority = live.priority;
+    let demand = live.demand.clone();
     commit.put.push(Record::Live(thread, live));
-    commit.put.push(Record::Ready(thread, priority));
+    commit.put.push(Record::Ready(thread, demand));
     if was_awaited {
         commit.put.push(Record::Future(thread.into(), FutureRecord::awaited()));
     } else {

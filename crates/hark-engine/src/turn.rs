@@ -7,12 +7,12 @@ mod decide;
 mod gates;
 mod leases;
 mod load;
+mod places;
 mod run;
 mod scratch;
 mod waits;
 mod waking;
 
-use std::cmp::Reverse;
 use std::mem;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::limits::{
     DURABLE_THREADS_AT_A_TIME, GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, PAUSED_OUTPUT_MAX, STEP_TIME_MAX,
     THREADS_AT_A_TIME,
 };
-use crate::record::{Key, Live, Record, State, Status, Versioned};
+use crate::record::{Key, Live, Record, Status, Versioned};
 use crate::remote::{Supervised, WorkerReport};
 use crate::session::{Paused, Session, TurnEnd, TurnStart};
 use crate::step::{self, Ending, Loaded, Plan};
@@ -124,7 +124,7 @@ impl Runner for Session {
     }
 
     fn priority(&self, thread: ThreadId) -> i32 {
-        self.priorities.of(thread)
+        self.demands.priority(thread)
     }
 
     fn supervised(self: Arc<Self>) -> Option<Arc<dyn Supervised>> {
@@ -251,6 +251,9 @@ impl<'a> Worker<'a> {
             return self.go_on(loaded, live, Next::Run, since);
         }
         let Some((mut loaded, mut live)) = self.load(thread)? else { return self.not_live(thread) };
+        if self.session.program().has_places() {
+            self.session.demands.note_loaded(thread, &live);
+        }
         if self.session.is_leased() {
             self.give_up_old_call(&loaded, &live)?;
             if self.is_anothers(&loaded, &live) {
@@ -342,13 +345,8 @@ impl<'a> Worker<'a> {
             if live.calls == 0 && !matches!(ending, Ending::Calls(_)) {
                 self.session.note_step(since);
             }
-            if let State::Present(state) = &live.state {
-                live.priority = state.priority(self.session.program()).unwrap_or(0);
-            }
+            self.note_demand(&mut live, &ending);
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
-            if self.session.has_priorities() {
-                self.order_invoked();
-            }
             self.share(Some(loaded.thread));
             let mut decided = Decided { loaded, ending, gathered };
             if self.batch.is_open && !self.counts_loss && self.session.is_resumable() {
@@ -360,13 +358,6 @@ impl<'a> Worker<'a> {
                 Concluded::Again(was_loaded, was_live, then) => (loaded, live, next) = (was_loaded, was_live, then),
             }
         }
-    }
-
-    /// Sorts the threads that a step has started or woken by their priority.
-    fn order_invoked(&mut self) {
-        let priorities = &self.session.priorities;
-        priorities.note(&self.commit);
-        self.plan.invoke.sort_by_key(|thread| Reverse(priorities.of(*thread)));
     }
 
     /// Carries out the actions after a commit, or decides the step again.

@@ -36,6 +36,7 @@ pub struct Program {
     vocabulary: OnceLock<Vocabulary>,
     has_limits: bool,
     has_priorities: bool,
+    has_places: bool,
     has_tries: bool,
     form: Form,
     fused: Vec<OnceLock<Code>>,
@@ -148,6 +149,8 @@ impl Program {
             |attribute: fn(&Attributes) -> bool| executable.functions.iter().any(|each| attribute(&each.attributes));
         let has_limits = has(|attributes| attributes.limit.is_some() || attributes.rate.is_some());
         let has_priorities = has(|attributes| attributes.priority.is_some());
+        let has_place = |attributes: &Attributes| attributes.pool.is_some() || attributes.memory_megabytes.is_some();
+        let has_places = has(has_place) || executable.foreign.iter().any(|import| has_place(&import.attributes));
         let has_tries = executable.functions.iter().any(|function| function.is_try);
         Ok(Program {
             globals: executable.globals(),
@@ -155,6 +158,7 @@ impl Program {
             vocabulary: OnceLock::new(),
             has_limits,
             has_priorities,
+            has_places,
             has_tries,
             form,
             fused,
@@ -176,6 +180,11 @@ impl Program {
     /// Whether some function or import has a `#[priority]`.
     pub fn has_priorities(&self) -> bool {
         self.has_priorities
+    }
+
+    /// Whether some function or import has a `#[pool]` or `#[memory]`.
+    pub fn has_places(&self) -> bool {
+        self.has_places
     }
 
     /// Whether some function may run in a thread that is an attempt of another thread's call.

@@ -1,7 +1,7 @@
 //! The whole state of a thread, as data. None of it lives on the native stack.
 
 use hark_bytecode::builtins::Builtin;
-use hark_bytecode::{FunctionIndex, Instruction, Span};
+use hark_bytecode::{Attributes, FunctionIndex, Instruction, Span};
 
 use crate::display::short_texts;
 use crate::effect::{Effect, Host};
@@ -155,6 +155,18 @@ impl Thread {
             State::Calling(Value::Closure(closure), _) => of(closure.function()),
             State::Calling(Value::Foreign(foreign), _) => executable.foreign[foreign.0 as usize].attributes.priority,
             _ => self.records.iter().rev().find_map(|record| of(program.function_of(record.code))),
+        }
+    }
+
+    /// The attributes of the function or import that it begins with, if it has not begun.
+    pub fn callee_attributes<'p>(&self, program: &'p Program) -> Option<&'p Attributes> {
+        let executable = program.executable();
+        let of = |function: FunctionIndex| &executable.functions[function.0 as usize].attributes;
+        match &self.state {
+            State::Calling(Value::Function(function), _) => Some(of(*function)),
+            State::Calling(Value::Closure(closure), _) => Some(of(closure.function())),
+            State::Calling(Value::Foreign(foreign), _) => Some(&executable.foreign[foreign.0 as usize].attributes),
+            _ => None,
         }
     }
 

@@ -399,7 +399,7 @@ impl DueRows for Files {
 
     fn due(
         &self,
-        kind: DueKind,
+        kind: DueKind<'_>,
         only: Option<&SessionId>,
         after: DueNumber,
         until: DueNumber,
@@ -410,8 +410,8 @@ impl DueRows for Files {
             for row in rows_of(&read(&self.session_path(&session))?, all_keys()) {
                 let (key, row) = row?;
                 let is_wanted = match key {
-                    Key::Live(_) | Key::Ready(_) => kind == DueKind::Threads,
-                    Key::Todo(_) | Key::Cascade(_) => kind == DueKind::Leftovers,
+                    Key::Live(_) | Key::Ready(_) => matches!(kind, DueKind::Threads(pools) if pools.serve(&row.place)),
+                    Key::Todo(_) | Key::Cascade(_) => matches!(kind, DueKind::Leftovers),
                     _ => false,
                 };
                 if is_wanted && row.due.is_some_and(|due| due > after && due <= until) {

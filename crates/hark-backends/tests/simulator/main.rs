@@ -9,6 +9,7 @@ mod cancelling;
 mod catching;
 mod limits;
 mod objects;
+mod pools;
 mod sessions;
 mod waiting;
 

@@ -2,7 +2,7 @@
 
 use super::{read_span, write_span};
 use crate::wire::{Reader, WireError, Writer};
-use crate::{Attributes, Limit, Rate, Retry};
+use crate::{Attributes, Limit, Rate, Retry, is_pool_name};
 
 pub(super) fn write_attributes(writer: &mut Writer, attributes: &Attributes) {
     let Attributes { retry, timeout_seconds, limit, rate, priority, memory_megabytes, pool, kwargs } = attributes;
@@ -42,12 +42,17 @@ pub(super) fn read_attributes(reader: &mut Reader<'_>) -> Result<Attributes, Wir
         retry: is_present(0).then(|| read_retry(reader)).transpose()?,
         timeout_seconds: is_present(1).then(|| reader.float()).transpose()?,
         memory_megabytes: is_present(2).then(|| reader.unsigned32()).transpose()?,
-        pool: is_present(3).then(|| reader.string().map(str::to_owned)).transpose()?,
+        pool: is_present(3).then(|| read_pool(reader)).transpose()?,
         kwargs: is_present(4),
         limit: is_present(5).then(|| read_limit(reader)).transpose()?,
         rate: is_present(6).then(|| read_rate(reader)).transpose()?,
         priority: is_present(7).then(|| reader.signed32()).transpose()?,
     })
+}
+
+fn read_pool(reader: &mut Reader<'_>) -> Result<String, WireError> {
+    let pool = reader.string()?.to_owned();
+    if is_pool_name(&pool) { Ok(pool) } else { Err(reader.invalid("the name of a pool")) }
 }
 
 fn read_limit(reader: &mut Reader<'_>) -> Result<Limit, WireError> {

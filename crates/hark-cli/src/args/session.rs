@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use hark_engine::Pool;
 
 use super::labels::Tag;
 use super::options::{ConcurrencyChoice, ConfigFile, Kept, KeptStorage, StorageChoice};
@@ -152,6 +153,9 @@ pub struct WorkerProcess {
     /// How many Python functions it calls at a time
     #[arg(long)]
     pub python_workers: usize,
+    /// The pools that it serves
+    #[arg(long = "pool")]
+    pub pools: Vec<Pool>,
     #[command(flatten)]
     pub config: ConfigFile,
 }
@@ -272,6 +276,7 @@ pub struct Fail {
 Examples:
   hark worker                   in the project's folder; Ctrl-C stops it
   hark worker -q 2>> failures.log
+  hark worker --pool gpu        runs what is in this pool, where several processes share a session
 
 It logs a line when a session starts, resumes after another process has left it, is retried, and ends.")]
 pub struct Worker {
@@ -281,6 +286,10 @@ pub struct Worker {
     pub config: ConfigFile,
     #[command(flatten)]
     pub concurrency: ConcurrencyChoice,
+    /// Run threads and calls of this pool; repeatable. `default` is the pool of all that have none. Default: `pools` in
+    /// hark.toml, else only that one
+    #[arg(long = "pool", value_name = "NAME")]
+    pub pools: Vec<Pool>,
     /// Log only failures
     #[arg(short, long)]
     pub quiet: bool,

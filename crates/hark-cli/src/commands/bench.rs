@@ -36,7 +36,7 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     let program = Arc::new(program);
     let start = Start::new(program.clone(), callee, arguments);
     let kept = storage::for_new_session(&loaded.project, &wanted.storage)?;
-    let invoker = session::invoker(&loaded.project, kept.as_ref(), wanted.invoker)?;
+    let invoker = session::invoker(&loaded.project, kept.as_ref(), wanted.invoker, &session::default_pool())?;
     let interruption = Interruption::default();
     let mut serving = Serving::new(
         &loaded.project,

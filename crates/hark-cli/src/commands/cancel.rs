@@ -110,7 +110,8 @@ fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> R
 
 /// Runs the session's threads to their ends, unless another process has taken it first.
 fn serve(store: &Store, id: &SessionId, until: Instant, interruption: &Interruption) -> Result<(), Failure> {
-    let invoker = session::invoker(&store.project, Some(&store.storage), ConcurrencyName::Threads)?;
+    let invoker =
+        session::invoker(&store.project, Some(&store.storage), ConcurrencyName::Threads, &session::default_pool())?;
     let options = session::options(&store.project);
     let mut serving = Serving::new(&store.project, store.storage.shared(), invoker, true, options, interruption)?;
     let has_ended = Arc::new(AtomicBool::new(false));

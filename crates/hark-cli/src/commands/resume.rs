@@ -161,7 +161,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     let Store { project, storage, place } = store;
     let mut progress = Progress::prepare(!wanted.quiet && !wanted.kept.json && !wanted.no_progress);
     let options = Options { keep_output: wanted.kept.json, ..session::options(&project) };
-    let invoker = session::invoker(&project, Some(&storage), wanted.concurrency.name)?;
+    let invoker = session::invoker(&project, Some(&storage), wanted.concurrency.name, &session::default_pool())?;
     let mut serving = Serving::new(&project, storage.shared(), invoker, true, options, &interruption)?;
     let ends = Arc::new(Ends {
         reports: Mutex::default(),

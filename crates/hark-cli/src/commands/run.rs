@@ -92,7 +92,7 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
 /// The platform chosen by the command line and `hark.toml`, and the folder of the stored sessions, if they are in a file.
 fn own_platform(project: &Project, wanted: &Run) -> Result<(Platform, Option<PathBuf>), Failure> {
     let kept = storage::for_new_session(project, &wanted.storage)?;
-    let invoker = session::invoker(project, kept.as_ref(), wanted.concurrency.name)?;
+    let invoker = session::invoker(project, kept.as_ref(), wanted.concurrency.name, &session::default_pool())?;
     let folder = kept.as_ref().and_then(Kept::folder);
     Ok((Platform { storage: storage::or_memory(kept.as_ref()), invoker }, folder))
 }

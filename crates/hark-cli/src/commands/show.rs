@@ -11,7 +11,7 @@ use hark_engine::step::FIRST;
 use hark_engine::storage::Range;
 use hark_engine::{
     Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Record, Report, SessionState, Summary, Surroundings,
-    ThreadId, ThreadStatus, Timestamp,
+    Tenure, ThreadId, ThreadStatus, Timestamp,
 };
 use hark_machine::{Thread, TraceFrame};
 use serde_json::value::RawValue;
@@ -52,6 +52,8 @@ struct Shown {
     state: &'static str,
     /// Details about the state, such as what the thread waits for.
     detail: String,
+    /// Where several processes run its session: the pool in which it runs, unless that is the default one.
+    pool: Option<String>,
     /// The last progress reported by its call, as JSON.
     progress: Option<Box<str>>,
     /// The current position of the thread.
@@ -94,7 +96,8 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let summary = store.find(wanted.id.as_deref())?;
     let session = store.outside(&summary.id)?;
-    let threads = threads_of(&session, &summary)?;
+    let is_leased = matches!(store.storage.tenure(), Tenure::Leases(_));
+    let threads = threads_of(&session, &summary, is_leased)?;
     let report = session.report(summary.is_served).map_err(outside_failure)?;
     let executable = session.program().executable();
     let lines = Lines::new(&executable.sources);
@@ -129,7 +132,7 @@ struct Notes {
     retry: Option<String>,
 }
 
-fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
+fn threads_of(session: &Outside<'_>, summary: &Summary, is_leased: bool) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
     let mut threads: BTreeMap<ThreadId, Shown> = BTreeMap::new();
     let mut history = HistoryReader::new(session.records());
     while let Some(page) = history.page().map_err(storage::failure)? {
@@ -161,6 +164,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
         if matches!(live.status, ThreadStatus::Calling(_) | ThreadStatus::Sleeping(_)) {
             thread.progress = live.progress.take();
         }
+        thread.pool = live.demand.place.pool_name().filter(|_| is_leased).map(str::to_owned);
         if let Some(stops) = live.stops {
             let separator = if thread.detail.is_empty() { "" } else { ", " };
             thread.detail = format!("{}{separator}cancelled, until {stops} at most", thread.detail);
@@ -319,6 +323,7 @@ fn write_threads<W: Write>(
             }
             None => json.atom("null")?,
         }
+        json.entry_or_null("pool", thread.pool.as_deref())?;
         // The record may be forged, so the JSON is validated.
         let progress = thread.progress.as_deref().filter(|json| serde_json::from_str::<&RawValue>(json).is_ok());
         json.entry_of("progress", progress.unwrap_or("null"))?;

@@ -13,7 +13,7 @@ use std::thread;
 use hark_backends::invoker::assigned::run_assigned;
 use hark_backends::invoker::processes::{self, Supervisor, work};
 use hark_backends::storage::sqlite::{LEASE, SqliteStorage};
-use hark_engine::{Engine, Scope, Shortage};
+use hark_engine::{Engine, Options, Pool, Pools, Scope, Shortage};
 
 use self::journal::{Log, Programs};
 use super::FINISHED;
@@ -34,9 +34,10 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     let project = Arc::new(project::load_here(wanted.config.path.as_deref())?);
     let address = storage::address(&project, &wanted.storage, "a worker cannot serve them")?;
     let kept = address.open(&project)?;
-    let invoker = session::invoker(&project, Some(&kept), wanted.concurrency.name)?;
-    let mut serving =
-        Serving::new(&project, kept.shared(), invoker, true, session::options(&project), &Interruption::default())?;
+    let pools = if wanted.pools.is_empty() { project.settings.pools.clone() } else { only(&wanted.pools) };
+    let invoker = session::invoker(&project, Some(&kept), wanted.concurrency.name, &pools)?;
+    let options = Options { pools, ..session::options(&project) };
+    let mut serving = Serving::new(&project, kept.shared(), invoker, true, options, &Interruption::default())?;
     if !wanted.quiet {
         let text = format!("serving {}; Ctrl-C stops it", escape::line(&address.to_string()));
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
@@ -101,7 +102,8 @@ fn work_for_pool(wanted: &WorkerProcess, project: &Project, socket: UnixStream) 
     let kept = kept.ok_or_else(|| Failure::usage("a pool starts this command, with a storage that lasts"))?;
     let ports = session::ports_of_worker(project, kept.shared(), wanted.python_workers);
     let (foreign, left) = (ports.foreign.clone(), ports.foreign.clone());
-    let engine = Arc::new(Engine::for_assigned(session::options(project), ports));
+    let options = Options { pools: only(&wanted.pools), ..session::options(project) };
+    let engine = Arc::new(Engine::for_assigned(options, ports));
     let attending = engine.clone();
     // It renews leases, and stops calls that are cancelled.
     let attendant = thread::Builder::new()
@@ -115,6 +117,10 @@ fn work_for_pool(wanted: &WorkerProcess, project: &Project, socket: UnixStream) 
     });
     left.leave_nothing();
     worked.map_or_else(|error| refused(&error), |()| Ok(FINISHED))
+}
+
+fn only(pools: &[Pool]) -> Pools {
+    pools.iter().cloned().collect()
 }
 
 /// This process cannot begin its work. What has run out its supervisor tells, once for all workers.

@@ -1,9 +1,11 @@
 //! Reads `hark.toml`, reporting all its errors at once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hark_bytecode::{Source, Span};
 use hark_compiler::nearest;
+use hark_engine::{Pool, Pools};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -94,6 +96,11 @@ impl Reader {
                 },
                 None => self.wrong_type(setting, "a string", value),
             },
+            Kind::Pools => match value.get_ref().as_array() {
+                Some(names) if !names.is_empty() => self.keep_pools(names),
+                Some(_) => self.error(span_of(value), format!("`{}` must not be empty", setting.key)),
+                None => self.wrong_type(setting, "an array of strings", value),
+            },
             Kind::Age => match value.get_ref().as_str().map(age::parse) {
                 Some(Ok(age)) if !age.is_zero() => self.keep_age(setting.key, age),
                 Some(_) => {
@@ -129,6 +136,18 @@ impl Reader {
             "bucket_endpoint" => self.settings.dynamodb.bucket_endpoint = Some(text.into()),
             _ => {}
         }
+    }
+
+    fn keep_pools(&mut self, names: &[Spanned<DeValue<'_>>]) {
+        let mut pools = BTreeSet::new();
+        for name in names {
+            match name.get_ref().as_str().map(str::parse::<Pool>) {
+                Some(Ok(pool)) => drop(pools.insert(pool)),
+                Some(Err(error)) => self.error(span_of(name), error.to_string()),
+                None => self.error(span_of(name), "the name of a pool is a string".to_owned()),
+            }
+        }
+        self.settings.pools = Pools::Only(pools);
     }
 
     fn keep_age(&mut self, key: &str, age: Duration) {
@@ -217,6 +236,7 @@ mod tests {
         let text = "[project]\nhark_file = 'a.hk'\npython_src = \"py\"\ndata_dir='d'\npython_requirements='r'\n\
                     python = '/usr/bin/python3.11'\nstorage = 'sqlite'\n[python]\nworkers = 0x10\n\
                     [sessions]\nlease = 3\ntenure = 'threads'\nmax_tries = 1\ncancel_grace = 2\n\
+                    [worker]\npools = ['gpu', 'default']\n\
                     [storage.dynamodb]\ntable = 't'\nendpoint = 'http://e'\nregion = 'r'\nprofile = 'p'\nttl = '7d'\n\
                     bucket = 'b'\nbucket_endpoint = 'http://s'\n";
         let expected = Settings {
@@ -231,6 +251,7 @@ mod tests {
             tenure: Tenure::Threads,
             max_tries: 1,
             cancel_grace: Duration::from_secs(2),
+            pools: ["gpu", "default"].iter().map(|pool| pool.parse::<Pool>().unwrap()).collect(),
             dynamodb: DynamoDb {
                 table: Some("t".into()),
                 endpoint: Some("http://e".into()),
@@ -261,7 +282,7 @@ mod tests {
             "warning 4:1 unknown setting `workers` in `[project]` (`workers` belongs to `[python]`)",
             "warning 5:1 unknown setting `zzzzzzzzz` in `[project]` (the settings here are `hark_file`, `python_src`, \
              `data_dir`, `storage`, `python_requirements`, `python`, `provider`, `build_cmd`, `package`)",
-            "warning 6:2 unknown section `nothing_like_it` (the sections are `[project]`, `[python]`, `[sessions]`, \
+            "warning 6:2 unknown section `nothing_like_it` (the sections are `[project]`, `[python]`, `[sessions]`, `[worker]`, \
              `[storage.dynamodb]`, `[instance]`)",
         ];
         assert_eq!(read(text), (Settings::default(), expected.map(str::to_owned).to_vec()));

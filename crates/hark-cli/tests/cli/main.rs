@@ -31,6 +31,7 @@ mod moving;
 mod objects;
 mod owners;
 mod pages;
+mod pools;
 mod progress;
 mod projects;
 mod python;

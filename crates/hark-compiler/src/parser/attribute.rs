@@ -4,7 +4,7 @@ mod retry;
 
 use std::sync::Arc;
 
-use hark_bytecode::{Attributes, Limit, Rate, Span};
+use hark_bytecode::{Attributes, Limit, POOL_NAME_MAX, Rate, Span, is_pool_name};
 
 use super::{Parsed, Parser, Reported};
 use crate::ast::Name;
@@ -96,15 +96,22 @@ impl<'t> Parser<'t, '_> {
         Ok(attributes)
     }
 
-    /// Warns about attributes that select where a call runs, because everything runs on this computer.
+    /// Warns about attributes that select where a call runs. Whether pools matter depends on the storage.
     fn doubt_effect(&mut self, name: Name<'t>) {
-        let hint = match name.text {
-            "memory" => "to bound how much memory is in use, bound how many calls run at once: `#[limit(2)]`",
-            "pool" => "calls of all pools run on this computer; `#[limit(1)]` bounds how many run at once",
+        let (code, message, hint) = match name.text {
+            "memory" => (
+                Code::NoEffect,
+                "the attribute `memory` has no effect yet",
+                "to bound how much memory is in use, bound how many calls run at once: `#[limit(2)]`",
+            ),
+            "pool" => (
+                Code::PoolUnused,
+                "the attribute `pool` has no effect where one process runs a whole session",
+                "processes that share sessions with `tenure = \"threads\"`, or in DynamoDB, serve pools",
+            ),
             _ => return,
         };
-        let message = format!("the attribute `{}` has no effect yet", name.text);
-        self.diagnostics.push(Diagnostic::warning(Code::NoEffect, message, name.span).with_hint(hint));
+        self.diagnostics.push(Diagnostic::warning(code, message, name.span).with_hint(hint));
     }
 
     /// Parses the arguments of an attribute, up to the end of the brackets at `opened`.
@@ -222,8 +229,14 @@ impl<'t> Parser<'t, '_> {
             "pool" => {
                 let argument = self.only(name, arguments, "a name, as in `#[pool(\"gpu\")]`")?;
                 match &argument.value {
-                    ArgumentValue::String(pool) if !pool.is_empty() => attributes.pool = Some(pool.to_string()),
-                    _ => return Err(self.bad(argument.span, "`pool` must be a string that is not empty")),
+                    ArgumentValue::String(pool) if is_pool_name(pool) => attributes.pool = Some(pool.to_string()),
+                    ArgumentValue::String(_) => {
+                        let message = format!(
+                            "the name of a pool has letters, digits, `-`, `_` and `.`, at most {POOL_NAME_MAX}"
+                        );
+                        return Err(self.bad(argument.span, &message));
+                    }
+                    _ => return Err(self.bad(argument.span, "`pool` must be a string")),
                 }
             }
             "kwargs" => match arguments {

@@ -133,7 +133,10 @@ fn attributes() {
     check("#[retry(attempts: 3)]\n// why\n#[timeout(30)] #[limit(1)] #[priority(2)]\nfn f() { 1 }", &[]);
     check(
         "#[memory(1)] #[pool(\"gpu\")]\nfn f() { 1 }",
-        &["HK0036 1:3 the attribute `memory` has no effect yet", "HK0036 1:16 the attribute `pool` has no effect yet"],
+        &[
+            "HK0036 1:3 the attribute `memory` has no effect yet",
+            "HK0039 1:16 the attribute `pool` has no effect where one process runs a whole session",
+        ],
     );
     check("#[retri(attempts: 3)] fn f() { 1 }", &["HK0020 1:3 there is no attribute `retri`"]);
     check("#[retry(attempts: 0)] fn f() { 1 }", &["HK0020 1:19 `attempts` must be an integer from 1 to 4294967295"]);

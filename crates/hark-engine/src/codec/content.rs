@@ -8,8 +8,10 @@ use hark_machine::{Apart, Error, PickleSource, Program, Retries, Thread, TraceFr
 
 use super::text::live_from_summary;
 use super::{CodecError, bounded, read_thread};
+use crate::demand::Demand;
 use crate::failure::Failure;
 use crate::limits::{COUNT_MAX, TRIES_MAX, WAITERS_INLINE_MAX};
+use crate::place::Place;
 use crate::record::{FutureRecord, Interest, Live, PendingCall, State, Status, Waiter, Waiters};
 use crate::surroundings::Timestamp;
 
@@ -17,6 +19,9 @@ const FUTURE_MAGIC: [u8; 4] = *b"HkFu";
 const FAILURE_MAGIC: [u8; 4] = *b"HkEr";
 const LIVE_MAGIC: [u8; 4] = *b"HkLi";
 const VERSION: u8 = 1;
+
+/// The bit that says that a waiter's place follows. The default place is left out.
+const PLACED: u8 = 2;
 
 /// A thread's state, and its call in flight.
 pub fn live_content(live: &Live, program: &Program, apart: &mut Apart) -> Vec<u8> {
@@ -139,8 +144,13 @@ pub fn future(content: &[u8], program: &Program, pickles: &dyn PickleSource) -> 
 /// Writes a waiter of a Future.
 pub fn write_waiter(writer: &mut Writer, waiter: &Waiter) {
     writer.unsigned(waiter.thread.0);
-    writer.byte(interest_byte(waiter.interest));
-    writer.signed(waiter.priority.into());
+    let Demand { priority, place } = &waiter.demand;
+    let placed = if place.is_default() { 0 } else { PLACED };
+    writer.byte(interest_byte(waiter.interest) | placed);
+    writer.signed((*priority).into());
+    if !place.is_default() {
+        writer.string(&place.to_string());
+    }
 }
 
 /// Reads a waiter of a Future.
@@ -149,8 +159,20 @@ pub fn write_waiter(writer: &mut Writer, waiter: &Waiter) {
 /// If it is damaged.
 pub fn read_waiter(reader: &mut Reader<'_>) -> Result<Waiter, WireError> {
     let thread = read_thread(reader)?;
-    let interest = interest_of(reader.byte()?).ok_or_else(|| reader.invalid("what a waiter waits for"))?;
-    Ok(Waiter { thread, interest, priority: reader.signed32()? })
+    let byte = reader.byte()?;
+    let interest = interest_of(byte & !PLACED).ok_or_else(|| reader.invalid("what a waiter waits for"))?;
+    let priority = reader.signed32()?;
+    let place = if byte & PLACED == 0 { Place::default() } else { read_place(reader)? };
+    Ok(Waiter { thread, interest, demand: Demand { priority, place } })
+}
+
+/// Reads a place.
+///
+/// # Errors
+/// If the text is not that of a place.
+pub fn read_place(reader: &mut Reader<'_>) -> Result<Place, WireError> {
+    let place = reader.string()?.parse();
+    place.map_err(|_| reader.invalid("a place"))
 }
 
 /// Encodes what a waiter waits for.

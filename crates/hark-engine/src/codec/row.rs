@@ -5,7 +5,7 @@
 //! | session | JSON | |
 //! | live, broken | JSON, without the state | state and call in flight |
 //! | cascade | JSON | |
-//! | wait | `0` or `1`: what the waiter waits for; its priority if that is not 0 | |
+//! | wait | `0` or `1`: what the waiter waits for; its priority if that is not 0; `@` and its place | |
 //! | Future, unawaited | | value or failure |
 //! | ready, cancel, todo | | |
 //!
@@ -18,6 +18,7 @@ use hark_machine::{Apart, PickleSource, Program};
 
 use super::parts::{self, Content};
 use super::{CodecError, content, text};
+use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::limits::APART_BYTES_MIN;
 use crate::record::{Due, Key, Live, Record, SessionRecord, Waiter};
@@ -94,8 +95,12 @@ pub fn encode(record: &Record, due: Option<Due>, stamp: Stamp, sealer: &Sealer, 
         Record::Unawaited(_, failure) => content = content_of(|apart| content::failure_content(failure, apart)),
         Record::Wait { waiter, .. } => {
             summary.push(char::from(b'0' + content::interest_byte(waiter.interest)));
-            if waiter.priority != 0 {
-                summary.push_str(&waiter.priority.to_string());
+            let Demand { priority, place } = &waiter.demand;
+            if *priority != 0 {
+                summary.push_str(&priority.to_string());
+            }
+            if !place.is_default() {
+                summary.push_str(&format!("@{place}"));
             }
         }
         Record::Ready(..) | Record::Cancel(_) | Record::Todo(_) => {}
@@ -103,8 +108,9 @@ pub fn encode(record: &Record, due: Option<Due>, stamp: Stamp, sealer: &Sealer, 
     let key = record.key();
     let Content { row: content, parts, bytes, pickle_bytes } = content;
     let seal = sealer.seal(&key, &summary, &content);
+    let Demand { priority, place } = demand_of(record);
     EncodedRow {
-        row: Row { stamp, due: due.map(Into::into), priority: priority_of(record), seal, listing, summary, content },
+        row: Row { stamp, due: due.map(Into::into), priority, place, seal, listing, summary, content },
         key,
         parts,
         bytes,
@@ -112,11 +118,11 @@ pub fn encode(record: &Record, due: Option<Due>, stamp: Stamp, sealer: &Sealer, 
     }
 }
 
-fn priority_of(record: &Record) -> i32 {
+fn demand_of(record: &Record) -> Demand {
     match record {
-        Record::Live(_, live) => live.priority,
-        Record::Ready(_, priority) => *priority,
-        _ => 0,
+        Record::Live(_, live) => live.demand.clone(),
+        Record::Ready(_, demand) => demand.clone(),
+        _ => Demand::default(),
     }
 }
 
@@ -180,7 +186,9 @@ pub fn decode_summary(key: &Key, row: &Row, sealer: &Sealer) -> Result<Record, C
             let waiter = waiter_of(*waiter, &row.summary).ok_or(CodecError::OutOfRange("what a waiter waits for"))?;
             Record::Wait { future: future.clone(), waiter }
         }
-        Key::Ready(thread) if row.content.is_empty() => Record::Ready(*thread, row.priority),
+        Key::Ready(thread) if row.content.is_empty() => {
+            Record::Ready(*thread, Demand { priority: row.priority, place: row.place.clone() })
+        }
         Key::Ready(_) => return Err(CodecError::UnknownMailbox),
         Key::Cancel(thread) => Record::Cancel(*thread),
         Key::Todo(future) => Record::Todo(future.clone()),
@@ -191,10 +199,11 @@ pub fn decode_summary(key: &Key, row: &Row, sealer: &Sealer) -> Result<Record, C
 
 /// A waiter with a record of its own, from its summary.
 fn waiter_of(thread: ThreadId, summary: &str) -> Option<Waiter> {
-    let (interest, priority) = summary.split_at_checked(1)?;
+    let (interest, demand) = summary.split_at_checked(1)?;
+    let (priority, place) = demand.split_once('@').unwrap_or((demand, ""));
     let interest = content::interest_of(interest.as_bytes()[0].wrapping_sub(b'0'))?;
     let priority = if priority.is_empty() { 0 } else { priority.parse().ok()? };
-    Some(Waiter { thread, interest, priority })
+    Some(Waiter { thread, interest, demand: Demand { priority, place: place.parse().ok()? } })
 }
 
 /// The record in a session's own row.
@@ -266,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_later_releases_write_is_refused() {
-        let EncodedRow { key, row, .. } = encoded(&Record::Ready(ThreadId(1), 0));
+        let EncodedRow { key, row, .. } = encoded(&Record::Ready(ThreadId(1), Demand::default()));
         let signals = Row { content: b"signals".to_vec(), ..row };
         let error = decode(&key, &signals, None, &sealer("a"), &program(), &NoPickles).unwrap_err().to_string();
         assert!(error.contains("use the release that wrote it"), "{error}");

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{CodecError, bounded};
 use crate::commit::Renewal;
+use crate::demand::Demand;
 use crate::history::{Event, LogEntry, Needed};
 use crate::id::{FutureId, ThreadId};
 use crate::limits::{
     COUNT_MAX, PROGRESS_BYTES_MAX, SHOWN_FUTURES_MAX, STARTED_RANGES_MAX, TRIES_MAX, TRIES_NESTED_MAX,
 };
+use crate::place::Place;
 use crate::record::{Awaiting, Live, SessionRecord, Started, Status};
 use crate::surroundings::Timestamp;
 use crate::throttle::{HeldPlace, Places, Request};
@@ -49,6 +51,10 @@ struct LiveText {
     status: StatusText,
     #[serde(default, skip_serializing_if = "is_default_priority")]
     priority: i32,
+    #[serde(default, skip_serializing_if = "Place::is_default")]
+    place: Place,
+    #[serde(default, skip_serializing_if = "Place::is_default")]
+    home: Place,
     #[serde(default, skip_serializing_if = "is_zero")]
     calls: u64,
     #[serde(default, skip_serializing_if = "is_zero_32")]
@@ -114,7 +120,9 @@ pub(crate) fn live_summary_with(live: &Live, progress: Option<&str>) -> String {
     };
     let text = LiveText {
         status,
-        priority: live.priority,
+        priority: live.demand.priority,
+        place: live.demand.place.clone(),
+        home: live.home.clone(),
         calls: live.calls,
         attempts: live.attempts,
         progress: progress.map(Into::into),
@@ -243,7 +251,8 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
     let mut live = Live::without_state(status);
     live.attempts = bounded(text.attempts, TRIES_MAX, "tries")?;
     live.calls = bounded(text.calls, COUNT_MAX, "calls")?;
-    live.priority = text.priority;
+    live.demand = Demand { priority: text.priority, place: text.place };
+    live.home = text.home;
     let progress_bytes = text.progress.as_ref().map_or(0, |json| json.len());
     bounded(progress_bytes, PROGRESS_BYTES_MAX, "bytes of progress")?;
     live.progress = text.progress;

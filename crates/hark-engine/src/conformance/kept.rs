@@ -6,6 +6,7 @@ use hark_machine::{Thread, Value};
 
 use super::sample::{about, program};
 use crate::commit::{Commit, Outcome};
+use crate::demand::Demand;
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, SessionId, Stamp, Stamps, ThreadId};
 use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, SessionState, State};
@@ -190,7 +191,7 @@ fn all_is_what_was_written(suite: &Suite) {
     let records = vec![
         live(&text(LARGE, 1)),
         resolved(2, &text(LARGE, 1)),
-        Record::Ready(ThreadId(1), 0),
+        Record::Ready(ThreadId(1), Demand::default()),
         Record::Cancel(ThreadId(1)),
         Record::Todo(promise.clone()),
         Record::Future(promise, FutureRecord::AwaitedBy(ThreadId(1))),
@@ -238,7 +239,7 @@ fn sessions_are_listed(suite: &Suite) {
 
 fn what_is_removed_is_gone(suite: &Suite) {
     let catalog = suite.catalog();
-    suite.commit(1, vec![resolved(1, &text(LARGE, 1)), Record::Ready(ThreadId(1), 0)]);
+    suite.commit(1, vec![resolved(1, &text(LARGE, 1)), Record::Ready(ThreadId(1), Demand::default())]);
     assert_eq!(catalog.clear(&suite.id, stamp(98)), Ok(false), "it has another version");
     assert!(suite.value(1).is_some());
     assert_eq!(catalog.clear(&suite.id, stamp(99)), Ok(true));
@@ -248,7 +249,7 @@ fn what_is_removed_is_gone(suite: &Suite) {
     assert_eq!(catalog.remove(&suite.id, stamp(99)), Ok(true));
     assert_eq!(catalog.record(&suite.id), Ok(None));
     assert!(suite.read_elsewhere(Key::Session).is_none());
-    let mut late = Commit { put: vec![Record::Ready(ThreadId(1), 0)], ..Commit::new(stamp(2)) };
+    let mut late = Commit { put: vec![Record::Ready(ThreadId(1), Demand::default())], ..Commit::new(stamp(2)) };
     assert_eq!(suite.records.commit(&mut late), Err(StorageError::Gone), "nothing is written of what is gone");
     assert!(suite.read_elsewhere(Key::Ready(ThreadId(1))).is_none());
 }

@@ -10,8 +10,10 @@ use hark_machine::{Awaited, Thread, Value};
 
 use super::sample::{about, program};
 use crate::commit::{Commit, Outcome};
+use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
+use crate::place::{Place, Pool, Pools};
 use crate::record::{Key, Live, Record, SessionRecord, SessionState, Status};
 use crate::step::FIRST;
 use crate::storage::{SessionStorage, Storage, Tenure};
@@ -27,7 +29,7 @@ const MUCH_LATER: Timestamp = Timestamp(3_000_000_000);
 /// # Panics
 /// If the storage does not fulfill the contract.
 pub fn check_leases(make: &dyn Fn() -> Arc<dyn Storage>) {
-    let checks: [fn(&Suite); 8] = [
+    let checks: [fn(&Suite); 11] = [
         what_is_left_to_others_is_taken_once,
         what_is_kept_is_taken_when_its_lease_has_run_out,
         what_is_taken_has_another_version_and_is_the_same,
@@ -36,6 +38,9 @@ pub fn check_leases(make: &dyn Fn() -> Arc<dyn Storage>) {
         leases_are_renewed_by_who_has_them,
         only_sessions_that_run_are_looked_at,
         of_many_who_take_each_thread_has_one,
+        a_thread_is_taken_only_by_those_who_serve_its_pool,
+        threads_of_other_pools_hide_none,
+        a_cancelled_thread_is_taken_whatever_its_pool,
     ];
     checks.into_iter().for_each(|check| check(&Suite::new(make())));
 }
@@ -100,11 +105,17 @@ impl Suite {
     }
 
     fn take(&self, now: Timestamp, number: u64) -> Vec<Taken> {
-        self.leases().take(None, terms(now), stamp(number), 1_000).expect("threads can be taken")
+        self.leases().take(None, &Pools::All, terms(now), stamp(number), 1_000).expect("threads can be taken")
     }
 
     fn taken(&self, thread: u64, held: Option<u64>, left: Left) -> Taken {
-        Taken { session: self.id.clone(), thread: ThreadId(thread), priority: 0, held: held.map(stamp), left }
+        Taken {
+            session: self.id.clone(),
+            thread: ThreadId(thread),
+            demand: Demand::default(),
+            held: held.map(stamp),
+            left,
+        }
     }
 
     fn held(&self, thread: u64, number: u64) -> HeldThread {
@@ -118,11 +129,11 @@ fn runnable(thread: u64) -> Record {
 
 fn what_is_left_to_others_is_taken_once(suite: &Suite) {
     suite.commit(1, vec![runnable(1), runnable(2), runnable(3)], &[ThreadId(2)]);
-    assert_eq!(suite.leases().take(None, terms(NOW), stamp(2), 1).expect("it can be taken").len(), 1);
+    assert_eq!(suite.leases().take(None, &Pools::All, terms(NOW), stamp(2), 1).expect("it can be taken").len(), 1);
     assert_eq!(suite.take(NOW, 3).len(), 1);
     assert_eq!(suite.take(NOW, 4), [], "the one that is kept is not due");
-    assert_eq!(suite.leases().next_due(NOW, MUCH_LATER), Ok(Some(terms(NOW).until)));
-    assert_eq!(suite.leases().next_due(NOW, NOW.after(Duration::from_secs(1))), Ok(None));
+    assert_eq!(suite.leases().next_due(&Pools::All, NOW, MUCH_LATER), Ok(Some(terms(NOW).until)));
+    assert_eq!(suite.leases().next_due(&Pools::All, NOW, NOW.after(Duration::from_secs(1))), Ok(None));
 }
 
 fn what_is_kept_is_taken_when_its_lease_has_run_out(suite: &Suite) {
@@ -149,14 +160,18 @@ fn what_is_taken_has_another_version_and_is_the_same(suite: &Suite) {
 fn mailboxes_are_taken_with_their_threads(suite: &Suite) {
     let waiting = Record::Live(ThreadId(1), live(Status::Waiting(Awaited::Thread(9))));
     suite.commit(1, vec![waiting, runnable(2)], &[]);
-    suite.commit(2, vec![Record::Ready(ThreadId(1), 0), Record::Ready(ThreadId(2), 0)], &[]);
+    suite.commit(
+        2,
+        vec![Record::Ready(ThreadId(1), Demand::default()), Record::Ready(ThreadId(2), Demand::default())],
+        &[],
+    );
     assert_eq!(suite.take(NOW, 3), [suite.taken(1, None, Left::Free), suite.taken(2, Some(1), Left::Free)]);
     assert_eq!(suite.take(NOW, 4), []);
     let mut found = Vec::new();
     suite.records.read(&[Key::Ready(ThreadId(1))], &mut found).expect("records can be read");
     assert_eq!(found.pop().flatten().map(|found| found.stamp), Some(stamp(2)), "a mailbox keeps its version");
     assert!(suite.take(LATER, 5).contains(&suite.taken(1, None, Left::Lost)));
-    suite.commit(6, vec![Record::Ready(ThreadId(1), 0)], &[ThreadId(1)]);
+    suite.commit(6, vec![Record::Ready(ThreadId(1), Demand::default())], &[ThreadId(1)]);
     assert_eq!(suite.take(NOW, 7), [], "whoever has woken it goes on with it");
 }
 
@@ -164,7 +179,7 @@ fn timers_are_taken_when_their_times_come(suite: &Suite) {
     let sleeping = |thread, until| Record::Live(ThreadId(thread), live(Status::Sleeping(until)));
     suite.commit(1, vec![sleeping(1, LATER), sleeping(2, MUCH_LATER)], &[]);
     assert_eq!(suite.take(NOW, 2), []);
-    assert_eq!(suite.leases().next_due(NOW, Timestamp::MAX), Ok(Some(LATER)));
+    assert_eq!(suite.leases().next_due(&Pools::All, NOW, Timestamp::MAX), Ok(Some(LATER)));
     assert_eq!(suite.take(LATER, 3), [suite.taken(1, Some(1), Left::Free)]);
 }
 
@@ -186,9 +201,9 @@ fn leases_are_renewed_by_who_has_them(suite: &Suite) {
 fn only_sessions_that_run_are_looked_at(suite: &Suite) {
     suite.commit(1, vec![runnable(1)], &[]);
     let other = SessionId::new(NOW, 2);
-    assert_eq!(suite.leases().take(Some(&other), terms(NOW), stamp(2), 9), Ok(vec![]));
+    assert_eq!(suite.leases().take(Some(&other), &Pools::All, terms(NOW), stamp(2), 9), Ok(vec![]));
     assert_eq!(
-        suite.leases().take(Some(&suite.id), terms(NOW), stamp(2), 9),
+        suite.leases().take(Some(&suite.id), &Pools::All, terms(NOW), stamp(2), 9),
         Ok(vec![suite.taken(1, Some(1), Left::Free)])
     );
     suite.commit(3, vec![runnable(2)], &[]);
@@ -214,7 +229,7 @@ fn of_many_who_take_each_thread_has_one(suite: &Suite) {
                 scope.spawn(move || {
                     let take = |round| {
                         let stamp = stamp(1_000 * (taker + 1) + round);
-                        suite.leases().take(None, terms(NOW), stamp, 7).expect("threads can be taken")
+                        suite.leases().take(None, &Pools::All, terms(NOW), stamp, 7).expect("threads can be taken")
                     };
                     (0..100_u64).flat_map(take).collect()
                 })
@@ -227,19 +242,104 @@ fn of_many_who_take_each_thread_has_one(suite: &Suite) {
     assert_eq!((threads.len(), different.len()), (199, 199));
 }
 
+fn pools(names: &[&str]) -> Pools {
+    names.iter().map(|name| name.parse::<Pool>().expect("a pool has this name")).collect()
+}
+
+fn demand(place: &str) -> Demand {
+    Demand { priority: 0, place: place.parse().expect("it is a place") }
+}
+
+fn placed(thread: u64, place: &str, status: Status) -> Record {
+    Record::Live(ThreadId(thread), Box::new(Live { demand: demand(place), ..*live(status) }))
+}
+
+impl Suite {
+    fn take_of(&self, pools: &Pools, now: Timestamp, number: u64, most: usize) -> Vec<(u64, String)> {
+        let taken = self.leases().take(None, pools, terms(now), stamp(number), most).expect("threads can be taken");
+        taken.iter().map(|taken| (taken.thread.0, taken.demand.place.to_string())).collect()
+    }
+}
+
+fn a_thread_is_taken_only_by_those_who_serve_its_pool(suite: &Suite) {
+    let (default, gpu, both) = (pools(&["default"]), pools(&["gpu"]), pools(&["default", "gpu"]));
+    let can_run = |thread, place| placed(thread, place, Status::Runnable);
+    suite.commit(1, vec![can_run(1, ""), can_run(2, "gpu"), can_run(3, "gpu:2048"), can_run(4, ":9")], &[]);
+    let waits = |thread| placed(thread, "gpu", Status::Waiting(Awaited::Thread(9)));
+    suite.commit(2, vec![waits(5), Record::Ready(ThreadId(5), demand("gpu"))], &[]);
+    suite.commit(3, vec![placed(6, "gpu", Status::Sleeping(LATER)), placed(7, "", Status::Sleeping(MUCH_LATER))], &[]);
+    let text = |threads: &[(u64, &str)]| -> Vec<(u64, String)> {
+        threads.iter().map(|(thread, place)| (*thread, (*place).to_owned())).collect()
+    };
+    assert_eq!(suite.take_of(&pools(&["cpu"]), NOW, 4, 9), [], "nobody takes them all the same");
+    assert_eq!(suite.take_of(&default, NOW, 5, 9), text(&[(1, ""), (4, ":9")]));
+    assert_eq!(suite.take_of(&default, NOW, 6, 9), []);
+    let next = |pools| suite.leases().next_due(pools, NOW, Timestamp::MAX).expect("what is due next can be found");
+    assert_eq!(next(&default), Some(terms(NOW).until));
+    assert_eq!(next(&gpu), Some(LATER), "what is due now is not next");
+    assert_eq!(next(&both), Some(terms(NOW).until));
+    assert_eq!(next(&pools(&["cpu"])), None, "nothing of it is worth a look");
+    assert_eq!(suite.take_of(&both, NOW, 7, 1).len(), 1);
+    assert_eq!(suite.take_of(&gpu, NOW, 8, 9).len(), 2);
+    assert_eq!(suite.take_of(&Pools::All, NOW, 9, 9), []);
+    assert_eq!(suite.take_of(&gpu, LATER, 10, 9).len(), 4, "those of lost processes, and who slept");
+    assert_eq!(suite.take_of(&default, LATER, 11, 9), text(&[(1, ""), (4, ":9")]), "those of lost processes");
+    let mut found = Vec::new();
+    suite.records.read(&[Key::Live(ThreadId(3)), Key::Ready(ThreadId(5))], &mut found).expect("records can be read");
+    let demands: Vec<Option<Demand>> = found
+        .into_iter()
+        .map(|found| match found?.record {
+            Record::Live(_, live) => Some(live.demand),
+            Record::Ready(_, demand) => Some(demand),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(demands, [Some(demand("gpu:2048")), Some(demand("gpu"))]);
+}
+
+fn threads_of_other_pools_hide_none(suite: &Suite) {
+    for number in 0..10 {
+        let crowd = (1..=20).map(|thread| placed(20 * number + thread, "gpu", Status::Runnable));
+        suite.commit(1 + number, crowd.collect(), &[]);
+    }
+    suite.commit(20, vec![placed(201, "", Status::Runnable), placed(202, "cpu", Status::Runnable)], &[]);
+    assert_eq!(suite.take_of(&pools(&["default"]), LATER, 21, 1), [(201, String::new())]);
+    assert_eq!(suite.take_of(&pools(&["cpu"]), LATER, 22, 1), [(202, "cpu".to_owned())]);
+    assert_eq!(suite.take_of(&pools(&["gpu"]), LATER, 23, 1_000).len(), 200);
+}
+
+fn a_cancelled_thread_is_taken_whatever_its_pool(suite: &Suite) {
+    let can_run = |thread| placed(thread, "gpu", Status::Runnable);
+    let cancelled = |thread| Record::Ready(ThreadId(thread), Demand { place: Place::anywhere(), ..Demand::default() });
+    suite.commit(1, vec![can_run(1), can_run(2), placed(3, "gpu", Status::Waiting(Awaited::Thread(9)))], &[]);
+    suite.commit(2, vec![can_run(4)], &[ThreadId(4)]);
+    suite.commit(3, vec![cancelled(1), cancelled(3), cancelled(4)], &[]);
+    let taken = |pools: &Pools, number| {
+        let taken = suite.leases().take(None, pools, terms(NOW), stamp(number), 9).expect("threads can be taken");
+        taken.iter().map(|taken| (taken.thread.0, taken.held)).collect::<Vec<_>>()
+    };
+    let expected = [(1, Some(stamp(1))), (3, None), (4, None)];
+    assert_eq!(taken(&pools(&["default"]), 4), expected, "the fourth one is another process's");
+    assert_eq!(taken(&pools(&["cpu"]), 5), []);
+    assert_eq!(taken(&pools(&["gpu"]), 6), [(2, Some(stamp(1)))]);
+    suite.commit(7, vec![cancelled(2)], &[]);
+    assert_eq!(taken(&pools(&["cpu"]), 8), [(2, None)], "by any process");
+}
+
 fn those_of_a_higher_priority_are_taken_first(suite: &Suite) {
-    let of = |priority, status| Box::new(Live { priority, ..*live(status) });
+    let of = |priority, status| Box::new(Live { demand: Demand::of_priority(priority), ..*live(status) });
     let can_run = |thread, priority| Record::Live(ThreadId(thread), of(priority, Status::Runnable));
     suite.commit(1, (1..=100).map(|thread| can_run(thread, -9)).collect(), &[]);
     suite.commit(2, vec![can_run(101, 0), can_run(102, 7), can_run(103, -1)], &[]);
     let waits = Record::Live(ThreadId(104), of(8, Status::Waiting(Awaited::Thread(9))));
-    suite.commit(3, vec![waits, Record::Ready(ThreadId(104), 8)], &[]);
+    suite.commit(3, vec![waits, Record::Ready(ThreadId(104), Demand::of_priority(8))], &[]);
     let mut order = Vec::new();
     for number in 4..10 {
-        let taken = suite.leases().take(None, terms(NOW), stamp(number), 1).expect("a thread can be taken");
-        order.extend(taken.iter().map(|taken| (taken.thread.0.max(100), taken.priority)));
+        let taken =
+            suite.leases().take(None, &Pools::All, terms(NOW), stamp(number), 1).expect("a thread can be taken");
+        order.extend(taken.iter().map(|taken| (taken.thread.0.max(100), taken.demand.priority)));
     }
     assert_eq!(order, [(104, 8), (102, 7), (101, 0), (103, -1), (100, -9), (100, -9)]);
-    let next = suite.leases().next_due(NOW, MUCH_LATER);
+    let next = suite.leases().next_due(&Pools::All, NOW, MUCH_LATER);
     assert_eq!(next, Ok(Some(terms(NOW).until)), "the earliest, whatever its priority");
 }

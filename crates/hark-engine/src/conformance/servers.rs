@@ -9,6 +9,7 @@ use hark_machine::{Awaited, Thread, Value};
 
 use super::sample::{about, program};
 use crate::commit::{Commit, Outcome};
+use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::record::{Key, Live, Record, SessionRecord, SessionState, Status};
 use crate::servers::{Claimed, Servers, Unattended, Woken};
@@ -100,7 +101,7 @@ fn who_begins_a_session_is_its_server(suite: Suite) {
     assert_eq!((other.hold(&suite.id), one.hold(&suite.id)), (Ok(false), Ok(true)));
     assert_eq!(suite.step(&*suite.one, 2), Ok(Outcome::Done));
     assert_eq!(suite.step(&*suite.other, 3), Err(StorageError::TakenOver), "only its server makes steps");
-    let from_outside = Commit { put: vec![Record::Ready(ThreadId(0), 0)], ..Commit::new(stamp(4)) };
+    let from_outside = Commit { put: vec![Record::Ready(ThreadId(0), Demand::default())], ..Commit::new(stamp(4)) };
     assert_eq!(commit(&*suite.other, &suite.id, from_outside), Ok(Outcome::Done), "anyone may wake threads");
     let nobody = SessionId::new(NOW, 9);
     assert_eq!(
@@ -175,7 +176,7 @@ fn a_server_knows_what_is_to_be_done(suite: Suite) {
         live(3, Status::Waiting(Awaited::Thread(9))),
         live(4, Status::Waiting(Awaited::Thread(9))),
         live(5, Status::Runnable),
-        Record::Ready(ThreadId(4), 0),
+        Record::Ready(ThreadId(4), Demand::default()),
     ];
     assert_eq!(commit(&*suite.one, &suite.id, Commit { put, ..Commit::new(stamp(7)) }), Ok(Outcome::Done));
     let (one, other) = (servers(&*suite.one), servers(&*suite.other));

@@ -7,6 +7,7 @@ use hark_machine::{Awaited, Error, Thread, Value};
 
 use super::sample::{about, program};
 use crate::commit::{Commit, Outcome, Renewal};
+use crate::demand::Demand;
 use crate::failure::Failure;
 use crate::id::{FutureId, SessionId, Stamps, ThreadId};
 use crate::limits::THREADS_MAX;
@@ -59,7 +60,7 @@ fn session_record() -> SessionRecord {
 }
 
 fn live() -> Box<Live> {
-    Box::new(Live { priority: 5, ..*Live::new(Thread::new(Value::Integer(1), vec![Value::Null])) })
+    Box::new(Live { demand: Demand::of_priority(5), ..*Live::new(Thread::new(Value::Integer(1), vec![Value::Null])) })
 }
 
 fn resolved(thread: u64, value: i64) -> Record {
@@ -108,7 +109,7 @@ pub(crate) fn every_kind() -> Vec<Record> {
     vec![
         Record::Session(Box::new(session_record())),
         Record::Live(ThreadId(3), live()),
-        Record::Ready(ThreadId(3), -7),
+        Record::Ready(ThreadId(3), Demand::of_priority(-7)),
         Record::Cancel(ThreadId(3)),
         Record::Cascade(ThreadId(3), started()),
         resolved(3, 4),
@@ -141,7 +142,7 @@ fn what_is_put_is_read(suite: &Suite) {
         match &found.record {
             Record::Live(_, live) => {
                 assert!(matches!(live.state, State::Present(_)), "the thread's state is missing");
-                assert_eq!(live.priority, 5);
+                assert_eq!(live.demand.priority, 5);
             }
             Record::Session(session) => assert_eq!(session.ended, Some(Timestamp(7))),
             Record::Cascade(_, found) => assert_eq!(*found, started()),
@@ -232,7 +233,7 @@ fn a_renewed_thread_has_another_version_and_is_the_same(suite: &Suite) {
 
 /// One who waits for a failure only.
 fn watcher(thread: u64) -> Waiter {
-    Waiter { priority: -3, ..Waiter::new(ThreadId(thread), Interest::Failure) }
+    Waiter { demand: Demand::of_priority(-3), ..Waiter::new(ThreadId(thread), Interest::Failure) }
 }
 
 fn scans_are_in_order(suite: &Suite) {
@@ -265,7 +266,7 @@ fn scans_are_in_order(suite: &Suite) {
     let waiters = suite.records.scan(Range::Waiters(ThreadId(7).into()), 9).expect("waiters can be scanned");
     let expected = [2, 5, 8].map(|waiter| Key::Wait { future: ThreadId(7).into(), waiter: ThreadId(waiter) });
     assert_eq!(waiters.iter().map(Record::key).collect::<Vec<_>>(), expected);
-    assert!(matches!(waiters[0], Record::Wait { waiter, .. } if waiter == watcher(2)), "{waiters:?}");
+    assert!(matches!(&waiters[0], Record::Wait { waiter, .. } if *waiter == watcher(2)), "{waiters:?}");
     let crowds = suite.records.scan(Range::Crowds, 9).expect("Futures with many waiters can be scanned");
     let expected = [(7, 2), (8, 1)]
         .map(|(future, waiter)| Key::Wait { future: ThreadId(future).into(), waiter: ThreadId(waiter) });

@@ -298,6 +298,7 @@ mod tests {
     use hark_machine::{Awaited, Thread, Value};
 
     use super::*;
+    use crate::demand::Demand;
     use crate::record::FutureRecord;
     use crate::surroundings::Timestamp;
 
@@ -368,7 +369,7 @@ mod tests {
         assert!(!takes(), "someone waits for it since it was taken");
         assert!(session.take(thread).is_some());
         keep(vec![live(Status::Runnable)], vec![]);
-        keep(vec![], vec![Record::Ready(thread, 0)]);
+        keep(vec![], vec![Record::Ready(thread, Demand::default())]);
         assert!(!takes(), "it was woken");
         keep(vec![live(Status::Runnable)], vec![live(Status::Calling(1))]);
         session.note_woken(&[thread]);

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Encoded;
+use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
+use crate::place::Pools;
 use crate::record::{Due, Key, SessionState};
-use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Lookup, Row, RowRange, RowTenure, SetDue};
+use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Lookup, Row, RowRange, RowTenure, SessionRows, SetDue};
 use crate::storage::{Filter, StorageError};
 use crate::surroundings::Timestamp;
 
@@ -19,8 +21,28 @@ struct Found {
     live: Option<Stamp>,
     ready: Option<Stamp>,
     left: Left,
-    /// The priority of its record if that is due, and else of its mailbox.
-    priority: i32,
+    /// What its record demands if that is due, and else its mailbox.
+    demand: Demand,
+}
+
+impl Found {
+    /// Whether only its mailbox was found, which any process may take.
+    fn is_cancelled(&self) -> bool {
+        self.live.is_none() && self.demand.place.is_anywhere()
+    }
+
+    /// Adds its record if that is due, which may be in a pool that nobody serves.
+    fn add_record(&mut self, rows: &dyn SessionRows, thread: ThreadId, until: DueNumber) -> Result<(), StorageError> {
+        let key = Key::Live(thread);
+        let found = rows.read(&[Lookup { key: &key, known: None }])?.pop().flatten();
+        if let Some(row) = found
+            && let Some(due) = row.due.filter(|due| (DueNumber::AT_TAKEOVER..=until).contains(due))
+        {
+            (self.live, self.demand) = (Some(row.stamp), Demand { priority: row.priority, place: row.place });
+            self.left = due.due().map_or(Left::Free, Left::of);
+        }
+        Ok(())
+    }
 }
 
 /// The status of a session, which decides about its due threads.
@@ -76,6 +98,7 @@ impl Leases for Encoded {
     fn take(
         &self,
         only: Option<&SessionId>,
+        pools: &Pools,
         terms: Terms,
         stamp: Stamp,
         most: usize,
@@ -83,7 +106,7 @@ impl Leases for Encoded {
         let rows = self.due_rows()?;
         let until = DueNumber::last_at(terms.now);
         // A thread and its mailbox are two rows, but one thread.
-        let due = rows.due(DueKind::Threads, only, DueNumber::AT_TAKEOVER, until, most.saturating_mul(2))?;
+        let due = rows.due(DueKind::Threads(pools), only, DueNumber::AT_TAKEOVER, until, most.saturating_mul(2))?;
         let mut found: BTreeMap<(SessionId, ThreadId), Found> = BTreeMap::new();
         for DueRow { session, key, row } in due {
             let (Key::Live(thread) | Key::Ready(thread)) = key else { continue };
@@ -92,15 +115,20 @@ impl Leases for Encoded {
                 continue;
             }
             let left = row.due.and_then(|due| due.due().ok()).map_or(Left::Free, Left::of);
-            let one = found.entry(place).or_insert(Found { live: None, ready: None, left, priority: row.priority });
+            let demand = Demand { priority: row.priority, place: row.place };
+            let one =
+                found.entry(place).or_insert_with(|| Found { live: None, ready: None, left, demand: demand.clone() });
             // Use the one of the two that says that something was left.
             if one.left == Left::Free || left == Left::Lost {
                 one.left = left;
             }
             match key {
-                Key::Live(_) => (one.live, one.priority) = (Some(row.stamp), row.priority),
+                Key::Live(_) => (one.live, one.demand) = (Some(row.stamp), demand),
                 _ => one.ready = Some(row.stamp),
             }
+        }
+        for ((session, thread), found) in found.iter_mut().filter(|(_, found)| found.is_cancelled()) {
+            found.add_record(self.rows().session(session)?.as_ref(), *thread, until)?;
         }
         let mut changes = Vec::with_capacity(found.len());
         for ((session, thread), Found { live, ready, .. }) in &found {
@@ -153,9 +181,9 @@ impl Leases for Encoded {
         Ok(taken)
     }
 
-    fn next_due(&self, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+    fn next_due(&self, pools: &Pools, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
         let (after, before) = (DueNumber::last_at(now), DueNumber::from(Due::At(horizon)));
-        Ok(self.due_rows()?.next_due(after, before)?.map(DueNumber::time))
+        Ok(self.due_rows()?.next_due(pools, after, before)?.map(DueNumber::time))
     }
 
     fn renew(&self, held: &[HeldThread], until: Timestamp) -> Result<Vec<bool>, StorageError> {
@@ -230,8 +258,8 @@ fn note_taken(taken: &mut Vec<Taken>, change: &SetDue, found: &BTreeMap<(Session
         Some(last) if last.session == change.session && last.thread == thread => last.held = last.held.or(held),
         _ => {
             let session = change.session.clone();
-            let Some(Found { left, priority, .. }) = found.get(&(session.clone(), thread)) else { return };
-            taken.push(Taken { session, thread, priority: *priority, held, left: *left });
+            let Some(Found { left, demand, .. }) = found.get(&(session.clone(), thread)) else { return };
+            taken.push(Taken { session, thread, demand: demand.clone(), held, left: *left });
         }
     }
 }

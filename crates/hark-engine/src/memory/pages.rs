@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::commit::Renewal;
+use crate::demand::Demand;
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::record::{FutureRecord, Key, Live, Record, Status, Versioned};
 
@@ -82,8 +83,8 @@ impl Page {
                 let live = self.lives.get_mut(row_of(*thread))?.live.take();
                 Record::Live(*thread, live.unwrap_or_else(|| Live::without_state(Status::Runnable)))
             }
-            // The session knows the priorities of all threads.
-            Key::Ready(thread) => Record::Ready(*thread, 0),
+            // The session knows what all threads demand.
+            Key::Ready(thread) => Record::Ready(*thread, Demand::default()),
             Key::Cancel(thread) => Record::Cancel(*thread),
             Key::Future(FutureId::Thread(thread)) => {
                 Record::Future((*thread).into(), self.future(*thread)?.record.clone())

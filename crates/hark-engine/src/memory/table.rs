@@ -27,7 +27,7 @@ impl Table {
             Key::Future(future) => Record::Future(future.clone(), self.promises.get(future)?.1.clone()),
             Key::Wait { future, waiter } => {
                 let (_, waiter) = self.waits.get(&(future.clone(), *waiter))?;
-                wait(future, *waiter)
+                wait(future, waiter)
             }
             Key::Todo(future) => Record::Todo(future.clone()),
             Key::Cascade(thread) => Record::Cascade(*thread, self.cascades.get(thread)?.1.clone()),
@@ -82,7 +82,7 @@ impl Table {
     pub fn waiters(&self, future: &FutureId, limit: usize) -> Vec<Record> {
         let range = (future.clone(), ThreadId(0))..=(future.clone(), ThreadId(u64::MAX));
         let waits = self.waits.range(range).take(limit);
-        waits.map(|((future, _), (_, waiter))| wait(future, *waiter)).collect()
+        waits.map(|((future, _), (_, waiter))| wait(future, waiter)).collect()
     }
 
     pub fn crowds(&self, limit: usize) -> Vec<Record> {
@@ -91,7 +91,7 @@ impl Table {
         while crowds.len() < limit
             && let Some(((future, _), (_, waiter))) = self.waits.range((from, Bound::Unbounded)).next()
         {
-            crowds.push(wait(future, *waiter));
+            crowds.push(wait(future, waiter));
             from = Bound::Excluded((future.clone(), ThreadId(u64::MAX)));
         }
         crowds
@@ -116,8 +116,8 @@ impl Table {
     }
 }
 
-fn wait(future: &FutureId, waiter: Waiter) -> Record {
-    Record::Wait { future: future.clone(), waiter }
+fn wait(future: &FutureId, waiter: &Waiter) -> Record {
+    Record::Wait { future: future.clone(), waiter: waiter.clone() }
 }
 
 fn broken(thread: ThreadId) -> Record {

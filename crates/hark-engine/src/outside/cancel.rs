@@ -2,6 +2,7 @@
 
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
+use crate::demand::Demand;
 use crate::id::{Stamps, ThreadId};
 use crate::record::{Cancelling, Key, Record, SessionState, Versioned};
 use crate::step::{self, Plan};
@@ -69,11 +70,12 @@ impl Outside<'_> {
         Ok(())
     }
 
-    /// The first threads from this one on, as many as one commit cancels, with their priorities.
-    fn live_from(&self, from: ThreadId) -> Result<Vec<(ThreadId, i32)>, StorageError> {
+    /// The first threads from this one on, as many as one commit cancels, with what their mailboxes
+    /// demand.
+    fn live_from(&self, from: ThreadId) -> Result<Vec<(ThreadId, Demand)>, StorageError> {
         let live = self.records.scan(Range::Live(from), wakes_per_commit(&*self.records))?;
         let thread = |record: &Record| match record {
-            Record::Live(thread, live) => Some((*thread, live.priority)),
+            Record::Live(thread, live) => Some((*thread, live.cancelled())),
             _ => None,
         };
         Ok(live.iter().filter_map(thread).collect())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hark_machine::{Awaited, Until, Wait};
 
 use super::FutureRecord;
+use crate::demand::Demand;
 use crate::history::shown_wait;
 use crate::id::{FutureId, ThreadId};
 use crate::limits::SHOWN_FUTURES_MAX;
@@ -22,14 +23,14 @@ pub enum Interest {
 }
 
 /// A waiter of a Future.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiter {
     /// The waiting thread.
     pub thread: ThreadId,
     /// What it waits for.
     pub interest: Interest,
-    /// Its priority, so that whoever wakes it need not read it.
-    pub priority: i32,
+    /// What it demands when it is woken, so that whoever wakes it need not read it.
+    pub demand: Demand,
 }
 
 /// The waiters of a pending Future.
@@ -57,13 +58,13 @@ pub struct Awaiting {
 }
 
 impl Waiter {
-    /// A waiter without a priority.
+    /// A waiter without a priority, in the default place.
     pub fn new(thread: ThreadId, interest: Interest) -> Waiter {
-        Waiter { thread, interest, priority: 0 }
+        Waiter { thread, interest, demand: Demand::default() }
     }
 
     /// Whether it is woken when the Future is done: with a failure or a value.
-    pub fn is_to_hear(self, has_failed: bool) -> bool {
+    pub fn is_to_hear(&self, has_failed: bool) -> bool {
         has_failed || self.interest == Interest::Outcome
     }
 }
@@ -88,8 +89,8 @@ impl From<Waiter> for Waiters {
 
 impl From<Waiters> for FutureRecord {
     fn from(waiters: Waiters) -> FutureRecord {
-        match waiters.inline[..] {
-            [waiter] if !waiters.crowded => waiter.into(),
+        match &waiters.inline[..] {
+            [waiter] if !waiters.crowded => waiter.clone().into(),
             _ => FutureRecord::AwaitedByMany(waiters.into()),
         }
     }
@@ -97,10 +98,10 @@ impl From<Waiters> for FutureRecord {
 
 impl From<Waiter> for FutureRecord {
     fn from(waiter: Waiter) -> FutureRecord {
-        match waiter {
-            Waiter { thread, interest: Interest::Outcome, priority: 0 } => FutureRecord::AwaitedBy(thread),
-            Waiter { thread, interest: Interest::Failure, priority: 0 } => FutureRecord::WatchedBy(thread),
-            _ => FutureRecord::AwaitedByMany(Arc::new(waiter.into())),
+        match waiter.interest {
+            _ if !waiter.demand.is_default() => FutureRecord::AwaitedByMany(Arc::new(waiter.into())),
+            Interest::Outcome => FutureRecord::AwaitedBy(waiter.thread),
+            Interest::Failure => FutureRecord::WatchedBy(waiter.thread),
         }
     }
 }
@@ -148,6 +149,7 @@ impl fmt::Display for Awaiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Place;
 
     #[test]
     fn a_wait_is_shown_in_short() {
@@ -168,7 +170,8 @@ mod tests {
         for waiters in [
             waiter(Interest::Outcome).into(),
             waiter(Interest::Failure).into(),
-            Waiter { priority: -1, ..waiter(Interest::Outcome) }.into(),
+            Waiter { demand: Demand::of_priority(-1), ..waiter(Interest::Outcome) }.into(),
+            Waiter { demand: Demand { priority: 0, place: Place::anywhere() }, ..waiter(Interest::Failure) }.into(),
             Waiters { inline: vec![waiter(Interest::Failure)], crowded: true },
             Waiters::default(),
         ] {

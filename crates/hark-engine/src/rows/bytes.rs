@@ -1,7 +1,7 @@
 //! A row as a single byte string, for storages that store one value per key.
 //!
-//! The encoding is the stamp, then numbered fields (1 due, 2 seal, 3 listing, 4 summary, 5 content, 6 priority), and a 0.
-//! Fields of later releases (where a thread can run) will have other numbers.
+//! The encoding is the stamp, then numbered fields (1 due, 2 seal, 3 listing, 4 summary, 5 content, 6 priority, 7 place), and
+//! a 0. Fields of later releases will have other numbers.
 
 use std::borrow::Cow;
 use std::num::NonZeroU64;
@@ -9,6 +9,7 @@ use std::num::NonZeroU64;
 use hark_bytecode::wire::{Reader, WireError, Writer};
 
 use super::{DueNumber, Listing, Row};
+use crate::codec::read_place;
 use crate::id::Stamp;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
@@ -23,6 +24,7 @@ const LISTING: u8 = 3;
 const SUMMARY: u8 = 4;
 const CONTENT: u8 = 5;
 const PRIORITY: u8 = 6;
+const PLACE: u8 = 7;
 
 /// The error of bytes that are not a row.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,10 @@ impl Row {
             writer.byte(PRIORITY);
             writer.signed(self.priority.into());
         }
+        if !self.place.is_default() {
+            writer.byte(PLACE);
+            writer.string(&self.place.to_string());
+        }
         writer.byte(END);
         writer.seal(MAGIC, VERSION)
     }
@@ -95,6 +101,7 @@ impl Row {
                 SUMMARY => reader.string()?.clone_into(&mut row.summary),
                 CONTENT => row.content = reader.bytes()?.to_vec(),
                 PRIORITY => row.priority = reader.signed32()?,
+                PLACE => row.place = read_place(&mut reader)?,
                 other => return Err(RowError::UnknownField(other)),
             }
         }
@@ -106,12 +113,14 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Place;
 
     fn row() -> Row {
         Row {
             stamp: Stamp(NonZeroU64::MAX),
             due: Some(DueNumber::last_at(Timestamp(5))),
             priority: i32::MIN,
+            place: Place::new("gpu".parse().expect("a pool"), Some(2_048)),
             seal: u32::MAX,
             listing: Some(Listing { state: "running".into(), ended: Some(Timestamp(7)) }),
             summary: "{}".to_owned(),
@@ -121,7 +130,15 @@ mod tests {
 
     #[test]
     fn a_row_is_read_as_it_was_written() {
-        let least = Row { due: None, priority: 0, listing: None, summary: String::new(), content: Vec::new(), ..row() };
+        let least = Row {
+            due: None,
+            priority: 0,
+            place: Place::default(),
+            listing: None,
+            summary: String::new(),
+            content: Vec::new(),
+            ..row()
+        };
         let running = Row { listing: Some(Listing { state: "running".into(), ended: None }), ..row() };
         for row in [row(), least, running] {
             assert_eq!(Row::from_bytes(&row.to_bytes()).unwrap(), row);
@@ -138,8 +155,8 @@ mod tests {
         }
         let mut writer = Writer::new();
         writer.unsigned(1);
-        writer.byte(7);
+        writer.byte(8);
         let error = Row::from_bytes(&writer.seal(MAGIC, VERSION)).unwrap_err();
-        assert!(error.to_string().contains("field 7"), "{error}");
+        assert!(error.to_string().contains("field 8"), "{error}");
     }
 }

@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use super::agenda::by_session;
 use super::{Serving, lock};
 use crate::assignment::{Assignment, AssignmentEnd};
+use crate::demand::Demand;
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::journal::Milestone;
@@ -80,7 +81,7 @@ impl Serving {
         }
         self.timetable.forget_kept();
         let horizon = now.after(NEWS_WAIT_MAX);
-        Ok(self.timetable.end_look(self.leases()?.next_due(now, horizon)?))
+        Ok(self.timetable.end_look(self.leases()?.next_due(&self.options.pools, now, horizon)?))
     }
 
     /// Takes and runs at most this many threads. Returns how many were taken.
@@ -90,7 +91,7 @@ impl Serving {
             return Ok(0);
         }
         let stamp = Stamps::unique(&*self.ports.surroundings).next();
-        let taken = self.leases()?.take(only, self.terms(), stamp, most)?;
+        let taken = self.leases()?.take(only, &self.options.pools, self.terms(), stamp, most)?;
         let count = taken.len();
         for (id, taken) in by_session(taken.into_iter().map(|taken| (taken.session.clone(), taken))) {
             if let Err(error) = self.run_taken(&id, &taken, stamp) {
@@ -110,7 +111,7 @@ impl Serving {
             return self.forget_wakes(id, &threads);
         };
         session.in_hand.note_taken(taken, stamp);
-        session.priorities.note_taken(taken);
+        session.demands.note_taken(taken);
         if session.is_over() {
             // It was given up while they were being taken, perhaps too late for them to be given back with the others.
             session.remove_activity(1);
@@ -169,7 +170,7 @@ impl Serving {
         let Assignment { session, thread, held, left } = assignment.clone();
         self.is_at_rest.store(false, Ordering::Release);
         let stamp = held.unwrap_or_else(|| Stamps::unique(&*self.ports.surroundings).next());
-        self.run_taken(&session.clone(), &[Taken { session, thread, priority: 0, held, left }], stamp)?;
+        self.run_taken(&session.clone(), &[Taken { session, thread, demand: Demand::default(), held, left }], stamp)?;
         self.note_rest();
         Ok(self.is_at_rest.clone())
     }
@@ -271,7 +272,7 @@ impl Serving {
             debug!(session = %session.id(), threads = withdrawn.len(), "calls that waited too long are left to others");
             // If this fails, others take them when the leases have expired.
             let given_back = self.leases()?.give_back(&withdrawn, Left::Withdrawn, now);
-            let hints: Vec<Hint> = withdrawn.iter().map(|held| Hint::now(held.thread)).collect();
+            let hints: Vec<Hint> = withdrawn.iter().map(|held| session.hint(held.thread)).collect();
             session.dispatch(&hints);
             session.remove_activity(withdrawn.len() as u64);
             given_back?;

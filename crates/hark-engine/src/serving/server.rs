@@ -9,11 +9,12 @@ use tracing::warn;
 use super::{Serving, lock};
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
+use crate::demand::Demand;
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::leases::{HeldThread, Left};
 use crate::patience::PatientRecords;
-use crate::record::{About, Record, SessionState};
+use crate::record::{About, Key, Record, SessionState, Versioned};
 use crate::remote::Upstream;
 use crate::report::Report;
 use crate::server::Server;
@@ -147,7 +148,7 @@ impl Server for Serving {
         if self.upstream.is_none()
             && let Some(session) = self.sessions.get_active(id, threads.len() as u64)
         {
-            if !session.is_over() {
+            if !session.is_over() && !session.runs_by_place() {
                 session.invoke(threads);
                 return Ok(());
             }
@@ -159,14 +160,19 @@ impl Server for Serving {
         }
         let program = self.program(id, &record.about.program)?;
         let records = self.ports.storage.session(id, &program)?;
+        // A server knows what its own threads demand.
+        let is_demanding = self.lease().is_some() && (program.has_priorities() || program.has_places());
+        let demands = if is_demanding { self.ask(id, |_| demands_of(&*records, threads))? } else { Vec::new() };
+        let demand = |at: usize| demands.get(at).cloned().unwrap_or_default();
         // It has no expectations, and does no harm if it happens twice.
         let wake = || {
             let mut commit = Commit::new(Stamps::unique(&*self.ports.surroundings).next());
-            commit.put = threads.iter().map(|thread| Record::Ready(*thread, 0)).collect();
+            commit.put = threads.iter().enumerate().map(|(at, thread)| Record::Ready(*thread, demand(at))).collect();
             records.commit(&mut commit)
         };
         while self.ask(id, |_| wake())? == Outcome::Unknown {}
-        let hints: Vec<Hint> = threads.iter().copied().map(Hint::now).collect();
+        let hint = |(at, thread): (usize, &ThreadId)| Hint { place: demand(at).place, ..Hint::now(*thread) };
+        let hints: Vec<Hint> = threads.iter().enumerate().map(hint).collect();
         self.note_left(self.steady_now());
         self.catalog()?.dispatch(id, &hints);
         Ok(())
@@ -205,7 +211,12 @@ impl Server for Serving {
         let (Tenure::Leases(leases), Some(session)) = (self.ports.storage.tenure(), held.first()) else { return };
         let session = session.session.clone();
         if leases.give_back(&held, Left::Free, self.steady_now()).is_ok() {
-            let hints: Vec<Hint> = held.iter().map(|held| Hint::now(held.thread)).collect();
+            let known = self.sessions.get(&session);
+            let hint = |held: &HeldThread| match &known {
+                Some(known) => known.hint(held.thread),
+                None => Hint::now(held.thread),
+            };
+            let hints: Vec<Hint> = held.iter().map(hint).collect();
             self.dispatch(&session, &hints);
         } else if let Some(capacity) = &self.capacity {
             // If this process ends before it can try again, others take them when the leases have expired.
@@ -227,4 +238,16 @@ impl Server for Serving {
             catalog.dispatch(id, hints);
         }
     }
+}
+
+/// What these threads demand, as their records say.
+fn demands_of(records: &dyn SessionStorage, threads: &[ThreadId]) -> Result<Vec<Demand>, StorageError> {
+    let keys: Vec<Key> = threads.iter().copied().map(Key::Live).collect();
+    let mut found = Vec::with_capacity(keys.len());
+    records.read(&keys, &mut found)?;
+    let demand = |found: Option<Versioned>| match found.map(|found| found.record) {
+        Some(Record::Live(_, live)) => live.demand,
+        _ => Demand::default(),
+    };
+    Ok(found.into_iter().map(demand).collect())
 }

@@ -155,10 +155,7 @@ impl Session {
             .filter(|(_, live)| live.places.iter().any(|place| place.lender == Some(lender)))
             .map(|(thread, _)| thread)
             .collect();
-        if !tries.is_empty() {
-            self.run_let_in(&tries);
-        }
-        Ok(())
+        if tries.is_empty() { Ok(()) } else { self.let_in_own(&tries) }
     }
 
     /// Whether a thread has this place, or is queued for it.
@@ -182,7 +179,7 @@ impl Session {
     pub fn tell_let_in(&self, let_in: Vec<Holder>) -> Result<(), StorageError> {
         for (id, threads) in by_session(let_in) {
             if id == self.id {
-                self.run_let_in(&threads);
+                self.let_in_own(&threads)?;
             } else if let Some(server) = &self.server {
                 server.let_in(&id, &threads)?;
             } else if let Some(other) = self.neighbors.as_ref().and_then(|neighbors| neighbors.find(&id)) {
@@ -190,6 +187,17 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// These threads of this session were admitted. Where that matters, each is run by a process that serves its place.
+    fn let_in_own(&self, threads: &[ThreadId]) -> Result<(), StorageError> {
+        match &self.server {
+            Some(server) if self.runs_by_place() => server.let_in(&self.id, threads),
+            _ => {
+                self.run_let_in(threads);
+                Ok(())
+            }
+        }
     }
 
     /// These threads of this session were admitted.

@@ -55,7 +55,7 @@ impl Supervised for Session {
 
     fn take_hints(self: Arc<Self>, hints: &[Hint]) {
         let is_now = |hint: &Hint| hint.not_before.is_none_or(|until| self.note_due(hint.thread, until));
-        let now: Vec<ThreadId> = hints.iter().copied().filter(is_now).map(|hint| hint.thread).collect();
+        let now: Vec<ThreadId> = hints.iter().filter(|hint| is_now(hint)).map(|hint| hint.thread).collect();
         if !now.is_empty() {
             self.add_activity(now.len() as u64);
             self.invoke(&now);

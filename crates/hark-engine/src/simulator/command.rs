@@ -11,6 +11,7 @@ use crate::import::{ExportedSession, ImportError, import};
 use crate::options::Scope;
 use crate::output::{Observer, OutputItem};
 use crate::outside::{ExportError, Outside, OutsideError, prune};
+use crate::place::Pools;
 use crate::record::SessionState;
 use crate::report::{Report, Status};
 use crate::storage::{self, Storage, StorageError};
@@ -231,7 +232,7 @@ impl Universe {
             let changes = self.world().disk.changes;
             self.attend(number, scope);
             let mut world = self.world();
-            if let Some(due) = world.next_due(world.now) {
+            if let Some(due) = world.next_due(&Pools::All, world.now) {
                 world.now = world.now.max(due);
             }
             idle = if world.disk.changes == changes { idle + 1 } else { 0 };

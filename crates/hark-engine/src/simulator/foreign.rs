@@ -87,6 +87,7 @@ impl Functions {
         }
         let what = format!("{name}({})", literal_text(&argument, executable));
         world.tell(|| format!("{} calls {what}, try {}", self.number, call.attempt));
+        world.check_place_of(self.number, &call);
         world.count.repeated_calls += u64::from(call.attempt > 1);
         let is_repaired = world.repaired.contains(&call.id.session);
         if let Some(solo) = solo_of(executable, &call) {

@@ -8,9 +8,12 @@ use super::disk::due_of;
 use super::storage::DiskStorage;
 use super::universe::{Holding, LEASE};
 use super::world::{Health, Number, World};
+use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
+use crate::place::Pools;
 use crate::record::{Due, Key, SessionState};
+use crate::rows::Row;
 use crate::servers::Servers;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
@@ -23,20 +26,22 @@ impl Leases for DiskStorage {
     fn take(
         &self,
         only: Option<&SessionId>,
+        pools: &Pools,
         terms: Terms,
         stamp: Stamp,
         most: usize,
     ) -> Result<Vec<Taken>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
-            let mut taken = world.take(self.number, only, terms, stamp, most);
+            let mut taken = world.take(self.number, (only, pools), terms, stamp, most);
             world.loses_answer()?;
             world.add_extra_hints(&mut taken);
             Ok(taken)
         })?
     }
 
-    fn next_due(&self, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
-        self.universe.request(self.number, Holding::Nothing, |world| world.next_due(now).filter(|due| *due < horizon))
+    fn next_due(&self, pools: &Pools, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+        self.universe
+            .request(self.number, Holding::Nothing, |world| world.next_due(pools, now).filter(|due| *due < horizon))
     }
 
     fn renew(&self, held: &[HeldThread], until: Timestamp) -> Result<Vec<bool>, StorageError> {
@@ -49,9 +54,7 @@ impl Leases for DiskStorage {
     fn give_back(&self, held: &[HeldThread], left: Left, now: Timestamp) -> Result<(), StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             for held in held {
-                if world.set_due(held, Due::At(now)) && left == Left::Withdrawn {
-                    world.withdrawn.push(held.clone());
-                }
+                world.set_due(held, left.due(now));
             }
             world.loses_answer()
         })?
@@ -92,13 +95,28 @@ impl Leases for DiskStorage {
 /// A due thread.
 struct Found {
     due: Timestamp,
-    priority: i32,
+    demand: Demand,
     held: Option<Stamp>,
-    was_lost: bool,
+    left: Left,
+}
+
+/// When a row of a thread is due, whatever for.
+fn time_of(row: &Row) -> Option<Timestamp> {
+    match due_of(row)? {
+        Due::At(due) | Due::Leased(due) | Due::Withdrawn(due) => Some(due),
+        Due::AtTakeover => None,
+    }
 }
 
 impl World {
-    fn take(&mut self, me: Number, only: Option<&SessionId>, terms: Terms, stamp: Stamp, most: usize) -> Vec<Taken> {
+    fn take(
+        &mut self,
+        me: Number,
+        (only, pools): (Option<&SessionId>, &Pools),
+        terms: Terms,
+        stamp: Stamp,
+        most: usize,
+    ) -> Vec<Taken> {
         let mut found: BTreeMap<(SessionId, ThreadId), Found> = BTreeMap::new();
         for (id, kept) in &self.disk.sessions {
             let runs = self.disk.state(id) == Some(SessionState::Running) && kept.server.is_none();
@@ -111,34 +129,31 @@ impl World {
                     Key::Ready(thread) => (*thread, None),
                     _ => continue,
                 };
-                let (due, was_lost) = match due_of(row) {
-                    Some(Due::At(due)) if due <= terms.now => (due, false),
-                    Some(Due::Leased(due)) if due <= terms.now => (due, true),
-                    _ => continue,
-                };
+                let mailbox = kept.rows.get(&Key::Ready(thread));
+                let is_cancelled = mailbox.is_some_and(|mailbox| {
+                    mailbox.place.is_anywhere() && time_of(mailbox).is_some_and(|due| due <= terms.now)
+                });
+                let Some(due) = time_of(row).filter(|due| *due <= terms.now) else { continue };
+                if !pools.serve(&row.place) && !is_cancelled {
+                    continue;
+                }
+                let left = due_of(row).map_or(Left::Free, Left::of);
+                let demand = Demand { priority: row.priority, place: row.place.clone() };
                 let found = found.entry((id.clone(), thread));
-                let one = found.or_insert(Found { due, priority: row.priority, held, was_lost });
+                // Records come before mailboxes.
+                let one = found.or_insert(Found { due, demand, held, left });
                 one.due = one.due.min(due);
-                one.held = one.held.or(held);
-                one.was_lost |= was_lost;
+                if one.left == Left::Free || left == Left::Lost {
+                    one.left = left;
+                }
             }
         }
         let mut found: Vec<_> = found.into_iter().collect();
-        found.sort_by_key(|(_, found)| (Reverse(found.priority), found.due));
+        found.sort_by_key(|(_, found)| (Reverse(found.demand.priority), found.due));
         found.truncate(most);
         let taken: Vec<Taken> = found
             .into_iter()
-            .map(|((session, thread), Found { priority, held, was_lost, .. })| {
-                let is_this = |withdrawn: &HeldThread| {
-                    withdrawn.session == session && withdrawn.thread == thread && Some(withdrawn.stamp) == held
-                };
-                let left = match self.withdrawn.iter().any(is_this) {
-                    _ if was_lost => Left::Lost,
-                    true => Left::Withdrawn,
-                    false => Left::Free,
-                };
-                Taken { session, thread, priority, held, left }
-            })
+            .map(|((session, thread), Found { demand, held, left, .. })| Taken { session, thread, demand, held, left })
             .collect();
         for Taken { session, thread, held, left, .. } in &taken {
             self.count.lapses += u64::from(*left == Left::Lost);
@@ -192,7 +207,13 @@ impl World {
             while self.disk.state(&session) == Some(SessionState::Running) && self.happens(cases) {
                 self.count.extra_hints += 1;
                 let thread = ThreadId(self.chance.below(threads));
-                taken.push(Taken { session: session.clone(), thread, priority: 0, held: None, left: Left::Free });
+                taken.push(Taken {
+                    session: session.clone(),
+                    thread,
+                    demand: Demand::default(),
+                    held: None,
+                    left: Left::Free,
+                });
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
 use crate::options::{Options, Scope};
 use crate::output::{Observer, OutputItem};
+use crate::place::Pools;
 use crate::ports::Ports;
 use crate::record::{Due, Key, SessionState};
 use crate::report::Report;
@@ -273,7 +274,7 @@ impl Universe {
     fn look_everywhere(&self) {
         let begun = self.world().now;
         let servers: Vec<Number> = lock(&self.engines).keys().copied().collect();
-        if servers.is_empty() {
+        if servers.is_empty() || self.lacks_pool() {
             self.new_server();
         }
         for &server in &servers {
@@ -299,7 +300,7 @@ impl Universe {
         // Where threads are leased, everything due is taken by the next sweep.
         let is_left = world.disk.is_leased && world.is_any_due();
         // The next sweep finds what became due since this one began.
-        if let Some(due) = world.next_due(begun).filter(|_| !is_left) {
+        if let Some(due) = world.next_due(&Pools::All, begun).filter(|_| !is_left) {
             world.now = world.now.max(due);
         }
     }
@@ -451,7 +452,8 @@ impl Universe {
         };
         // The output of calls is written immediately.
         let Scenario { max_tries, cancel_grace, .. } = self.scenario;
-        let options = Options { max_tries, cancel_grace, output_piece_bytes: 1, ..Options::default() };
+        let pools = self.world().processes.get(&number).map(|process| process.pools.clone()).unwrap_or_default();
+        let options = Options { max_tries, cancel_grace, output_piece_bytes: 1, pools, ..Options::default() };
         let engine = Arc::new(Engine::new(options, ports));
         lock(&self.engines).insert(number, Running { engine: engine.clone(), stop: Arc::default() });
         engine
@@ -464,10 +466,11 @@ impl Universe {
     fn new_server(&self) {
         let number = self.new_number();
         let universe = self.shared();
+        let pools = self.pools_of_new_server();
         let resumes = {
             let mut world = self.world();
-            world.processes.insert(number, Process { serves: true, ..Process::default() });
-            world.tell(|| format!("{number} begins to serve"));
+            world.tell(|| format!("{number} begins to serve {pools:?}"));
+            world.processes.insert(number, Process { serves: true, pools, ..Process::default() });
             world.chance.per_mille(300)
         };
         let engine = self.add_engine(number);
@@ -552,18 +555,18 @@ impl World {
         let runs = |id| self.disk.state(id) == Some(SessionState::Running);
         let sessions = self.disk.sessions.iter().filter(|(id, _)| runs(id));
         let mut rows = sessions.flat_map(|(_, kept)| &kept.rows);
-        let is_due = |due| matches!(due, Due::At(time) | Due::Leased(time) if time <= self.now);
+        let is_due = |due| matches!(due, Due::At(time) | Due::Leased(time) | Due::Withdrawn(time) if time <= self.now);
         rows.any(|(key, row)| matches!(key, Key::Live(_) | Key::Ready(_)) && due_of(row).is_some_and(is_due))
     }
 
-    /// The first time after this one at which a thread is due.
-    pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
+    /// The first time after this one at which a thread of these pools is due.
+    pub fn next_due(&self, pools: &Pools, after: Timestamp) -> Option<Timestamp> {
         let rows = self.disk.sessions.values().flat_map(|kept| &kept.rows);
         // The due time of a session that is being moved does not belong to a thread.
-        let of_threads = rows.filter(|(key, _)| **key != Key::Session);
+        let of_threads = rows.filter(|(key, row)| **key != Key::Session && pools.serve(&row.place));
         let times = of_threads.filter_map(|(_, row)| match due_of(row) {
             // Threads that were due before were looked at, and may wait for something else.
-            Some(Due::At(time) | Due::Leased(time)) if time > after => Some(time),
+            Some(Due::At(time) | Due::Leased(time) | Due::Withdrawn(time)) if time > after => Some(time),
             _ => None,
         });
         times.min()

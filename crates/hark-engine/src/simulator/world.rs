@@ -10,7 +10,7 @@ use super::pairs::Script;
 use crate::foreign::{Answer, CallId, CallSink};
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
-use crate::leases::HeldThread;
+use crate::place::Pools;
 use crate::report::Report;
 use crate::surroundings::Timestamp;
 
@@ -42,8 +42,6 @@ pub(super) struct World {
     pub files: Vec<Vec<u8>>,
     /// The files exported since this was last read.
     pub exported: Vec<Vec<u8>>,
-    /// Threads that were given back because their calls had not begun.
-    pub withdrawn: Vec<HeldThread>,
     /// Commits that may still happen, although their answers are lost.
     pub late: Vec<OnItsWay>,
     /// The reports of ended sessions.
@@ -63,6 +61,8 @@ pub(super) struct Process {
     pub attends: bool,
     /// Whether it is a server.
     pub serves: bool,
+    /// The pools that it serves.
+    pub pools: Pools,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -235,7 +235,6 @@ impl World {
             interjected: None,
             files: Vec::new(),
             exported: Vec::new(),
-            withdrawn: Vec::new(),
             late: Vec::new(),
             reports: Vec::new(),
         }

@@ -12,6 +12,7 @@ use hark_machine::Error;
 use super::waiters::{starts, wake_one, wake_waiters};
 use super::{Known, Plan};
 use crate::commit::Commit;
+use crate::demand::Demand;
 use crate::failure::Failure;
 use crate::id::{FutureId, ThreadId};
 use crate::limits::WAITERS_INLINE_MAX;
@@ -20,8 +21,8 @@ use crate::record::{FutureRecord, Key, Record, Started};
 /// What a thread cancels in a step.
 #[derive(Debug, Default)]
 pub struct Cancels {
-    /// Threads named by the program, with their priorities as far as known.
-    pub threads: BTreeMap<ThreadId, i32>,
+    /// Threads named by the program, with what their mailboxes demand.
+    pub threads: BTreeMap<ThreadId, Demand>,
     /// A promise.
     pub promise: Option<CancelledPromise>,
     /// The threads that it has started.
@@ -61,9 +62,9 @@ impl Cancels {
             commit.put.push(Record::Cascade(thread, started.clone()));
             plan.cascade = true;
         }
-        for (&thread, &priority) in &self.threads {
+        for (&thread, demand) in &self.threads {
             let is_new = starts(commit, thread);
-            cancel_thread(thread, priority, commit, plan);
+            cancel_thread(thread, demand.clone(), commit, plan);
             if is_new {
                 // It is already invoked as a new thread.
                 plan.invoke.pop();
@@ -80,14 +81,15 @@ impl Cancels {
     }
 }
 
-fn cancel_thread(thread: ThreadId, priority: i32, commit: &mut Commit, plan: &mut Plan) {
+fn cancel_thread(thread: ThreadId, demand: Demand, commit: &mut Commit, plan: &mut Plan) {
     commit.put.push(Record::Cancel(thread));
-    wake_one(thread, priority, commit, plan);
+    wake_one(thread, demand, commit, plan);
 }
 
-/// Cancels threads, given with their priorities. This is harmless if done twice, or if they have ended. But a thread may be retried later, so the
-/// commit must expect the record that says that they must be cancelled: otherwise it might come late.
-pub fn cancel_batch(threads: &[(ThreadId, i32)], commit: &mut Commit, plan: &mut Plan) {
+/// Cancels threads, given with what their mailboxes demand ([`Live::cancelled`](crate::Live::cancelled)). This is harmless if
+/// done twice, or if they have ended. But a thread may be retried later, so the commit must expect the record that says that
+/// they must be cancelled: otherwise it might come late.
+pub fn cancel_batch(threads: &[(ThreadId, Demand)], commit: &mut Commit, plan: &mut Plan) {
     plan.clear();
-    threads.iter().for_each(|(thread, priority)| cancel_thread(*thread, *priority, commit, plan));
+    threads.iter().for_each(|(thread, demand)| cancel_thread(*thread, demand.clone(), commit, plan));
 }

@@ -7,6 +7,8 @@ use super::*;
 use crate::commit::Outcome;
 use crate::conformance::sample::{about, program};
 use crate::id::{SessionId, Stamps};
+use crate::leases::Terms;
+use crate::place::{Pool, Pools};
 use crate::record::{Due, Interest, Record, Started, State, Versioned, Waiter, Waiters};
 use crate::storage::{Range, SessionStorage, Storage};
 use crate::{MemoryStorage, Timestamp};
@@ -271,7 +273,7 @@ fn wake_some(world: &mut World, future: u64, woken: &mut Vec<ThreadId>) -> bool 
     let waiters: Vec<Waiter> = waits
         .iter()
         .map(|record| match record {
-            Record::Wait { waiter, .. } => *waiter,
+            Record::Wait { waiter, .. } => waiter.clone(),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -527,7 +529,7 @@ fn a_sleep_and_a_call_are_told_to_whom_it_concerns() {
 }
 
 fn cancels(threads: &[u64]) -> Option<Box<Cancels>> {
-    let threads = threads.iter().map(|thread| (ThreadId(*thread), 0)).collect();
+    let threads = threads.iter().map(|thread| (ThreadId(*thread), Demand::default())).collect();
     Some(Box::new(Cancels { threads, ..Cancels::default() }))
 }
 
@@ -623,4 +625,88 @@ fn a_cancelled_thread_is_looked_at_when_its_time_is_up() {
     assert_eq!(plan.timer, Some(Timestamp(7)));
     let Some(Versioned { record: Record::Live(_, live), .. }) = world.read(Key::Live(ThreadId(1))) else { panic!() };
     assert_eq!(live.due(), Some(crate::record::Due::At(Timestamp(7))));
+}
+
+/// A commit where threads are leased, by a process that serves these pools and has room.
+fn shared(pools: &[&str], live: Box<Live>, ending: &Ending, woken: &[(u64, &str)]) -> (Commit, Plan) {
+    let pools: Pools = pools.iter().map(|name| name.parse::<Pool>().unwrap()).collect();
+    let mut commit = Commit::new(Stamps::of_seed(7).next());
+    let terms = Terms { now: Timestamp(100), until: Timestamp(900) };
+    commit.terms = Some(terms);
+    let mut plan = Plan::default();
+    let loaded = Loaded { live: Some(Stamps::of_seed(3).next()), ..Loaded::nothing(ThreadId(1), true) };
+    for (thread, place) in woken {
+        let live = Box::new(Live { demand: demand(place), home: place.parse().unwrap(), ..*new_live() });
+        commit.fresh.push(Record::Live(ThreadId(*thread), live));
+    }
+    step(&loaded, ending, live, Timestamp(100), &mut commit, &mut plan);
+    let destinations = Destinations::of(&commit, &pools);
+    plan.share(Some(ThreadId(1)), 9, &destinations, &mut commit);
+    (commit, plan)
+}
+
+fn demand(place: &str) -> Demand {
+    Demand { priority: 0, place: place.parse().unwrap() }
+}
+
+fn placed(place: &str) -> Box<Live> {
+    Box::new(Live { demand: demand(place), home: place.parse().unwrap(), ..*new_live() })
+}
+
+fn dues(commit: &Commit) -> Vec<(Key, Option<Due>)> {
+    let records = commit.fresh.iter().chain(&commit.put);
+    records.map(|record| (record.key(), commit.due(record))).collect()
+}
+
+#[test]
+fn a_process_keeps_what_it_has_made_runnable_only_if_it_serves_its_place() {
+    let (commit, plan) = shared(&["default"], placed(""), &Ending::Yielded, &[(2, "gpu"), (3, ""), (4, "gpu:9")]);
+    assert_eq!(plan.invoke, [ThreadId(3), ThreadId(1)]);
+    let offered: Vec<(u64, String)> = plan.offered.iter().map(|hint| (hint.thread.0, hint.place.to_string())).collect();
+    assert_eq!(offered, [(2, "gpu".to_owned()), (4, "gpu:9".to_owned())]);
+    let (kept, left) = (Some(Due::Leased(Timestamp(900))), Some(Due::At(Timestamp(100))));
+    let live = |thread| Key::Live(ThreadId(thread));
+    assert_eq!(dues(&commit), [(live(2), left), (live(3), kept), (live(4), left), (live(1), kept)]);
+    // It has come to another place with a call, and goes back.
+    let (commit, plan) = shared(&["gpu"], placed(""), &Ending::Yielded, &[]);
+    assert_eq!((plan.invoke.as_slice(), plan.offered.len()), ([].as_slice(), 1));
+    assert_eq!(dues(&commit), [(live(1), left)]);
+}
+
+#[test]
+fn a_call_of_another_place_is_left_to_those_who_serve_it() {
+    let (commit, plan) = shared(&["default"], placed("gpu"), &Ending::Moves(4), &[]);
+    assert!(!plan.call && plan.invoke.is_empty() && plan.holds.is_empty());
+    assert_eq!(plan.offered, [Hint { place: "gpu".parse().unwrap(), ..Hint::now(ThreadId(1)) }]);
+    let withdrawn = Some(Due::Withdrawn(Timestamp(100)));
+    assert_eq!(dues(&commit), [(Key::Live(ThreadId(1)), withdrawn)], "it has not begun");
+    assert!(matches!(&commit.put[0], Record::Live(_, live) if live.status == Status::Calling(4)));
+    // A cancelled thread is stopped in time, whoever serves its place.
+    let stopping = Box::new(Live { stops: Some(Timestamp(500)), ..*placed("gpu") });
+    let (commit, _) = shared(&["default"], stopping, &Ending::Moves(4), &[]);
+    let stop = Some(Due::At(Timestamp(500)));
+    assert!(dues(&commit).contains(&(Key::Ready(ThreadId(1)), stop)), "{commit:?}");
+    let is_anywhere = |record: &Record| matches!(record, Record::Ready(_, demand) if demand.place.is_anywhere());
+    assert!(commit.put.iter().any(is_anywhere));
+}
+
+#[test]
+fn who_waits_is_woken_in_its_place() {
+    let mut world = World::new(3);
+    let mut held = world.load(1);
+    (held.live.home, held.live.demand) = ("gpu".parse().unwrap(), demand("gpu"));
+    let ending = world.waiting(2);
+    world.commit(held, &ending).ok().expect("nothing interferes with this step");
+    let mut held = world.load(2);
+    step(&held.loaded, &finished(1), held.live, Timestamp(1), &mut held.commit, &mut Plan::default());
+    let is_woken = |record: &Record| matches!(record, Record::Ready(ThreadId(1), woken) if *woken == demand("gpu"));
+    assert!(held.commit.put.iter().any(is_woken), "{:?}", held.commit);
+}
+
+#[test]
+fn a_cancelled_thread_hears_of_it_in_any_place() {
+    assert_eq!(placed("").cancelled(), Demand::default());
+    assert!(placed("gpu").cancelled().place.is_anywhere());
+    let away = Box::new(Live { demand: demand("gpu"), ..*new_live() });
+    assert!(away.cancelled().place.is_anywhere(), "its call may be in another place");
 }

@@ -4,6 +4,7 @@ use hark_machine::Awaited;
 
 use super::{Known, Loaded, Plan};
 use crate::commit::Commit;
+use crate::demand::Demand;
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::limits::WAITERS_INLINE_MAX;
 use crate::record::{FutureRecord, Interest, Key, Record, Waiter, Waiters};
@@ -45,11 +46,11 @@ enum Edit {
 }
 
 impl Touch {
-    fn edit(&self, thread: ThreadId, priority: i32) -> Option<Edit> {
+    fn edit(&self, thread: ThreadId, demand: &Demand) -> Option<Edit> {
         let record = self.known.as_ref().map(|known| &known.record);
         let Some(record) = record else {
             let inline = match self.wanted {
-                Wanted::Entered(interest) => vec![Waiter { thread, interest, priority }],
+                Wanted::Entered(interest) => vec![Waiter { thread, interest, demand: demand.clone() }],
                 Wanted::Awaited | Wanted::Left => Vec::new(),
             };
             return Some(Edit::Put(Waiters { inline, crowded: false }.into()));
@@ -83,7 +84,7 @@ impl Touch {
                     waiters.crowded = true;
                     return Some(Edit::Wait(interest, Some(waiters.into())));
                 }
-                waiters.inline.push(Waiter { thread, interest, priority });
+                waiters.inline.push(Waiter { thread, interest, demand: demand.clone() });
                 Some(Edit::Put(waiters.into()))
             }
         }
@@ -91,12 +92,12 @@ impl Touch {
 
     /// Whether the thread already has the wanted relation.
     pub(crate) fn changes_nothing(&self, thread: ThreadId) -> bool {
-        self.edit(thread, 0).is_none()
+        self.edit(thread, &Demand::default()).is_none()
     }
 
     /// The number of touched records that other processes may know.
     pub fn records(&self, thread: ThreadId) -> usize {
-        match self.edit(thread, 0) {
+        match self.edit(thread, &Demand::default()) {
             None => 0,
             Some(_) if self.is_new => 0,
             Some(Edit::Put(_)) => 2,
@@ -105,17 +106,17 @@ impl Touch {
         }
     }
 
-    /// Makes the change for a thread of this priority. If the thread gets a waiter record, the Future must be read again
+    /// Makes the change for a thread with this demand. If the thread gets a waiter record, the Future must be read again
     /// afterwards.
     pub(crate) fn apply(
         &self,
-        (thread, priority): (ThreadId, i32),
+        (thread, demand): (ThreadId, &Demand),
         future: &FutureId,
         commit: &mut Commit,
         plan: &mut Plan,
     ) {
         let stamp = self.known.as_ref().map(|known| known.stamp);
-        match self.edit(thread, priority) {
+        match self.edit(thread, demand) {
             None => {}
             Some(Edit::Put(record)) if self.is_new => commit.fresh.push(Record::Future(future.clone(), record)),
             Some(Edit::Put(record)) => {
@@ -127,7 +128,7 @@ impl Touch {
                     commit.expect.push((Key::Future(future.clone()), stamp));
                     commit.put.push(Record::Future(future.clone(), record));
                 }
-                let waiter = Waiter { thread, interest, priority };
+                let waiter = Waiter { thread, interest, demand: demand.clone() };
                 commit.put.push(Record::Wait { future: future.clone(), waiter });
                 plan.look_again.push(future.clone());
             }
@@ -136,16 +137,16 @@ impl Touch {
     }
 }
 
-/// Registers a waiter of a pending Future, with its priority.
+/// Registers a waiter of a pending Future, with what it demands.
 pub(super) fn register(
-    (thread, priority): (ThreadId, i32),
+    (thread, demand): (ThreadId, &Demand),
     awaited: &Awaited,
     known: Option<&Known>,
     commit: &mut Commit,
     plan: &mut Plan,
 ) {
     let future = FutureId::from(awaited);
-    let waiter = Waiter { thread, interest: Interest::Outcome, priority };
+    let waiter = Waiter { thread, interest: Interest::Outcome, demand: demand.clone() };
     if let FutureId::Thread(child) = future
         && starts(commit, child)
     {
@@ -161,7 +162,7 @@ pub(super) fn register(
     };
     let wanted = Wanted::Entered(Interest::Outcome);
     let touch = Touch { known: Some(known.clone()), wanted, is_new: false, has_record: false };
-    touch.apply((thread, priority), &future, commit, plan);
+    touch.apply((thread, demand), &future, commit, plan);
 }
 
 /// Whether this commit starts the thread. In that case no other thread can know of its Future yet.
@@ -193,11 +194,11 @@ pub(super) fn wake_waiters(
 ) -> bool {
     let before = plan.invoke.len();
     match known {
-        Some(FutureRecord::AwaitedBy(waiter)) => wake_one(*waiter, 0, commit, plan),
-        Some(FutureRecord::WatchedBy(waiter)) if has_failed => wake_one(*waiter, 0, commit, plan),
+        Some(FutureRecord::AwaitedBy(waiter)) => wake_one(*waiter, Demand::default(), commit, plan),
+        Some(FutureRecord::WatchedBy(waiter)) if has_failed => wake_one(*waiter, Demand::default(), commit, plan),
         Some(FutureRecord::AwaitedByMany(waiters)) => {
             for waiter in waiters.inline.iter().filter(|waiter| waiter.is_to_hear(has_failed)) {
-                wake_one(waiter.thread, waiter.priority, commit, plan);
+                wake_one(waiter.thread, waiter.demand.clone(), commit, plan);
             }
             if waiters.crowded {
                 commit.put.push(Record::Todo(future.clone()));
@@ -210,8 +211,8 @@ pub(super) fn wake_waiters(
     plan.invoke.len() > before
 }
 
-pub(super) fn wake_one(thread: ThreadId, priority: i32, commit: &mut Commit, plan: &mut Plan) {
-    commit.put.push(Record::Ready(thread, priority));
+pub(super) fn wake_one(thread: ThreadId, demand: Demand, commit: &mut Commit, plan: &mut Plan) {
+    commit.put.push(Record::Ready(thread, demand));
     plan.invoke.push(thread);
 }
 
@@ -227,9 +228,9 @@ pub fn wake_batch(
 ) {
     plan.clear();
     commit.expect.push((Key::Future(future.clone()), stamp));
-    for &waiter in waiters {
+    for waiter in waiters {
         if waiter.is_to_hear(has_failed) {
-            wake_one(waiter.thread, waiter.priority, commit, plan);
+            wake_one(waiter.thread, waiter.demand.clone(), commit, plan);
         }
         commit.delete.push(Key::Wait { future: future.clone(), waiter: waiter.thread });
     }

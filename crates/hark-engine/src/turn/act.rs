@@ -6,6 +6,7 @@ use tracing::debug;
 
 use super::{Pace, Worker};
 use crate::commit::Outcome;
+use crate::demand::Demand;
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::record::{Interest, Key, Record, Started, Versioned, Waiter};
 use crate::step::{self, Ending};
@@ -130,8 +131,8 @@ impl Worker<'_> {
         let Some(Versioned { stamp, record: Record::Future(_, record) }) = found else { return Ok(()) };
         if !record.is_pending() {
             // On a conflict the Future's thread is being retried, and the waiter has stopped long before.
-            let priority = self.session.priorities.of(waiter);
-            let waiter = Waiter { priority, ..Waiter::new(waiter, Interest::Outcome) };
+            let demand = self.session.demands.of(waiter);
+            let waiter = Waiter { demand, ..Waiter::new(waiter, Interest::Outcome) };
             self.wake_batch(&future, &[waiter], (Some(stamp), true))?;
         }
         Ok(())
@@ -211,7 +212,7 @@ impl Worker<'_> {
             });
             // Threads of other parents may have numbers in between.
             let own = threads.clone().filter(|(thread, live)| live.parent == parent && started.contains(*thread));
-            let own: Vec<(ThreadId, i32)> = own.map(|(thread, live)| (thread, live.priority)).collect();
+            let own: Vec<(ThreadId, Demand)> = own.map(|(thread, live)| (thread, live.cancelled())).collect();
             next = threads.next_back().and_then(|(last, _)| started.next_from(ThreadId(last.0 + 1)));
             if !own.is_empty() && !self.cancel_batch(parent, stamp, &own)? {
                 return Ok(false);
@@ -225,7 +226,7 @@ impl Worker<'_> {
         &mut self,
         parent: ThreadId,
         stamp: Stamp,
-        threads: &[(ThreadId, i32)],
+        threads: &[(ThreadId, Demand)],
     ) -> Result<bool, StorageError> {
         self.session.set_has_cancelled();
         loop {

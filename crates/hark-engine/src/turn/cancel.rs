@@ -34,7 +34,7 @@ impl Worker<'_> {
                     let cancels = loaded.cancels.get_or_insert_default();
                     match FutureId::from(&awaited) {
                         FutureId::Thread(thread) => {
-                            cancels.threads.insert(thread, self.session.priorities.of(thread));
+                            cancels.threads.insert(thread, self.demand_of_cancelled(thread));
                             self.session.set_has_cancelled();
                         }
                         future => {

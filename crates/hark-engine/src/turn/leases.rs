@@ -2,8 +2,9 @@
 
 use super::Worker;
 use crate::id::ThreadId;
+use crate::place::Pools;
 use crate::record::{Key, Live, Status};
-use crate::step::Loaded;
+use crate::step::{Destinations, Loaded};
 use crate::storage::StorageError;
 
 impl Worker<'_> {
@@ -44,14 +45,20 @@ impl Worker<'_> {
 
     /// Decides which threads made runnable by this commit stay with this process. The others are offered to other
     /// processes: all but the thread itself if there is a supervisor; where threads are leased, those for which there
-    /// is no room.
+    /// is no room, or whose places this process does not serve.
     pub(super) fn share(&mut self, own: Option<ThreadId>) {
+        if self.session.has_demands() {
+            self.order_invoked();
+        }
         if self.session.is_supervised() {
             return self.plan.offer_all_but(own);
         }
         let Some(terms) = self.session.terms() else { return };
         self.commit.terms = Some(terms);
         let room = if self.plan.invoke.is_empty() { 0 } else { self.session.room() };
-        self.plan.share(own, room, &mut self.commit);
+        // The thread whose loss is counted runs right after it.
+        let destinations =
+            if self.counts_loss { Destinations::without_places(&Pools::All) } else { self.destinations() };
+        self.plan.share(own, room, &destinations, &mut self.commit);
     }
 }

@@ -19,7 +19,7 @@ impl Worker<'_> {
         }
         // That worker may already have checked for the reason of this hint. This makes its commit conflict, so it
         // checks again.
-        self.commit.put.push(Record::Ready(thread, self.session.priorities.of(thread)));
+        self.commit.put.push(Record::Ready(thread, self.session.demands.of(thread)));
         while self.session.records().commit(&mut self.commit)? != Outcome::Done {}
         self.commit.reset(self.stamps.next());
         // Or it has just released the thread.

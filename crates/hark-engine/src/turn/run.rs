@@ -16,6 +16,7 @@ use crate::id::ThreadId;
 use crate::limits::{
     AWAITS_PER_TURN_MAX, RESUMED_FUEL, SHOWN_CALL_MAX, SLEEP_MAX, TRIES_MAX, TRIES_NESTED_MAX, TURN_FUEL,
 };
+use crate::place::Place;
 use crate::record::{Live, PendingCall, Record, State, Status};
 use crate::session::Session;
 use crate::step::{Ending, Loaded};
@@ -29,13 +30,20 @@ pub(super) struct Gather<'a> {
     commit: &'a mut Commit,
     thread: ThreadId,
     places: &'a mut Places,
+    home: &'a Place,
     /// Thread numbers could not be reserved. The run is void.
     error: Option<StorageError>,
 }
 
 impl<'a> Gather<'a> {
-    pub fn new(session: &'a Session, commit: &'a mut Commit, thread: ThreadId, places: &'a mut Places) -> Gather<'a> {
-        Gather { session, commit, thread, places, error: None }
+    pub fn new(
+        session: &'a Session,
+        commit: &'a mut Commit,
+        thread: ThreadId,
+        places: &'a mut Places,
+        home: &'a Place,
+    ) -> Gather<'a> {
+        Gather { session, commit, thread, places, home, error: None }
     }
 }
 
@@ -53,6 +61,8 @@ impl Host for Gather<'_> {
                 let mut live = self.session.live(number, thread);
                 live.parent = self.thread;
                 if is_try {
+                    live.home = self.home.clone();
+                    live.demand.place = live.home.clone();
                     let lent = self.places.iter().map(|place| place.lent_by(self.thread));
                     live.places = Places::new(0, self.places.nested() + 1, lent.collect());
                 }
@@ -125,7 +135,7 @@ impl Worker<'_> {
         let fuel = if self.awaits == 0 { TURN_FUEL } else { RESUMED_FUEL };
         let session = self.session;
         let started_before = self.commit.fresh.len();
-        let mut gather = Gather::new(session, &mut self.commit, loaded.thread, &mut live.places);
+        let mut gather = Gather::new(session, &mut self.commit, loaded.thread, &mut live.places, &live.home);
         // Only threads whose state is in memory are run.
         let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
         live.losses = 0;
@@ -249,9 +259,13 @@ impl Worker<'_> {
 
     fn make_call(&mut self, mut pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
         let PendingCall { foreign, attempt, timeout, .. } = pending;
+        live.attempts = attempt;
+        if !self.enter_place_of(foreign, live) {
+            live.call = Some(Box::new(pending));
+            return Ending::Moves(live.calls);
+        }
         let (place, waits) = self.session.take_place();
         pending.is_queued &= waits;
-        live.attempts = attempt;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
         // A cancelled thread's call must end before the thread is stopped.
         let left = live.stops.map(|stops| stops.since(self.session.steady_now()));

@@ -66,7 +66,7 @@ impl Worker<'_> {
     /// A thread that was left while it waited: it is asked what it waits for.
     pub(super) fn ask_again(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
         let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
-        let mut gather = Gather::new(self.session, &mut self.commit, loaded.thread, &mut live.places);
+        let mut gather = Gather::new(self.session, &mut self.commit, loaded.thread, &mut live.places, &live.home);
         match thread.run(self.session.program(), TURN_FUEL, &mut gather) {
             Effect::Await(wait) => self.consult_many(loaded, live, Box::new(wait)),
             // Only a damaged record claims that such a thread waits.

@@ -14,7 +14,7 @@ use super::layout::{
     ItemKey, LISTING_INDEX, LISTING_SHARDS, REMOVING, SORT, bucket, buckets_before, counter_key, listing_shard,
     partitions, removing_key, row_key,
 };
-use super::requests::{Expression, Transacted, Within};
+use super::requests::{self, Expression, Transacted, Within};
 use super::session::DynamoSession;
 use super::{Shared, objects};
 use crate::surroundings::{System, random};
@@ -152,7 +152,8 @@ impl Shared {
             conditions.values.insert(":before".to_owned(), number(before.0));
             conditions.values.insert(":after".to_owned(), number(after.0));
         }
-        let conditions = Some(conditions).filter(|conditions| !conditions.text.is_empty());
+        let conditions =
+            (!conditions.text.is_empty()).then_some(requests::Filter { expression: conditions, is_sparse: true });
         let query = |shard: String| {
             let mut keys = Expression::new("l = :l", [(":l", text(shard))]);
             if let Some(prefix) = filter.prefix.as_ref().filter(|prefix| !prefix.is_empty()) {

@@ -1,14 +1,15 @@
 //! Rows that somebody must look at: an index that has only these, spread over shards. It may be late, which only delays.
 //!
 //! The index is in the order of times. So priorities order the rows that one look finds, as many of each shard as are asked
-//! for; one that is due later than so many others of its shard is not among them, whatever its priority.
+//! for; one that is due later than so many others of its shard is not among them, whatever its priority. Threads of pools
+//! that the process does not serve are filtered out by the table.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use hark_engine::rows::{DueKind, DueNumber, DueRow, DueRows, SetDue};
-use hark_engine::{SessionId, Stamp, StorageError, Surroundings};
+use hark_engine::{Pools, SessionId, Stamp, StorageError, Surroundings};
 use tracing::debug;
 
 use super::api::{Api, PATIENCE};
@@ -18,7 +19,7 @@ use super::layout::{
     DUE_INDEX, DUE_SHARDS, ItemKey, PARTITION, counter_key, due_partition, due_shard, due_shards_of, row_key,
     session_of,
 };
-use super::requests::{Expression, Written};
+use super::requests::{Expression, Filter, Written};
 use super::{Shared, batches};
 use crate::surroundings::System;
 
@@ -32,7 +33,7 @@ impl DueRows for DynamoRows {
 
     fn due(
         &self,
-        kind: DueKind,
+        kind: DueKind<'_>,
         only: Option<&SessionId>,
         after: DueNumber,
         until: DueNumber,
@@ -44,8 +45,8 @@ impl DueRows for DynamoRows {
         Ok(found)
     }
 
-    fn next_due(&self, after: DueNumber, before: DueNumber) -> Result<Option<DueNumber>, StorageError> {
-        let found = self.found(DueKind::Threads, None, after, before, 1)?;
+    fn next_due(&self, pools: &Pools, after: DueNumber, before: DueNumber) -> Result<Option<DueNumber>, StorageError> {
+        let found = self.found(DueKind::Threads(pools), None, after, before, 1)?;
         Ok(found.into_iter().filter_map(|found| found.row.due).filter(|due| *due < before).min())
     }
 
@@ -62,7 +63,7 @@ impl DynamoRows {
     /// The first due rows of each shard.
     fn found(
         &self,
-        kind: DueKind,
+        kind: DueKind<'_>,
         only: Option<&SessionId>,
         after: DueNumber,
         until: DueNumber,
@@ -76,9 +77,7 @@ impl DynamoRows {
                 "k = :k AND d BETWEEN :a AND :b",
                 [(":k", text(shard)), (":a", number(after.get() + 1)), (":b", number(until.get()))],
             );
-            let filter = only.map(|only| {
-                Expression::new(format!("begins_with({PARTITION}, :s)"), [(":s", text(format!("{only}#")))])
-            });
+            let filter = filter_of(kind, only);
             let api = self.0.api.clone();
             async move { api.query_index(DUE_INDEX, keys, filter, true, limit).await }
         };
@@ -152,6 +151,27 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// The filter for rows of these pools and this session. A query goes on to the next page until it has found as many rows as
+/// are wanted, so that rows of other pools cost what it takes to read their entries in the index, but hide nothing.
+fn filter_of(kind: DueKind<'_>, only: Option<&SessionId>) -> Option<Filter> {
+    let mut parts = Vec::new();
+    let mut values = HashMap::new();
+    if let Some(only) = only {
+        parts.push(format!("begins_with({PARTITION}, :s)"));
+        values.insert(":s".to_owned(), text(format!("{only}#")));
+    }
+    if let DueKind::Threads(pools) = kind
+        && let Some(names) = pools.names()
+    {
+        let named: Vec<String> = (0..names.len()).map(|number| format!(":g{number}")).collect();
+        let is_named = format!("g IN ({})", named.join(", "));
+        values.extend(named.into_iter().zip(names.into_iter().map(text)));
+        parts.push(if pools.have_default() { format!("(attribute_not_exists(g) OR {is_named})") } else { is_named });
+    }
+    let expression = Expression { text: parts.join(" AND "), values };
+    (!parts.is_empty()).then_some(Filter { expression, is_sparse: only.is_some() })
 }
 
 async fn set_due(api: &Api, SetDue { session, key, expected, stamp: new, due }: &SetDue) -> Result<bool, StorageError> {

@@ -8,6 +8,7 @@
 //! | `s`, `c` | summary and content |
 //! | `d`, `k` | when the row is due, and its partition of the index of due rows |
 //! | `u` | the priority, if it is not 0 |
+//! | `g`, `m` | the pool, if it is not the default one, and the memory |
 //! | `l`, `i`, `a`, `e` | the partition of the index of sessions, the id, the state, when the session ended |
 //! | `o` | which bucket has the content, see [`objects`](super::objects); and `y`, the number of its pieces |
 //! | `b` | the batch that must be committed for the row to exist |
@@ -21,7 +22,7 @@ use std::num::NonZeroU64;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use hark_engine::rows::{DueNumber, Listing, Row};
-use hark_engine::{Key, SessionId, Stamp, StorageError, Timestamp};
+use hark_engine::{Key, Place, SessionId, Stamp, StorageError, Timestamp};
 
 use super::layout::{ItemKey, PARTITION, SORT, due_partition, listing_partition};
 
@@ -92,6 +93,12 @@ pub(super) fn row_item(id: &SessionId, key: &Key, row: &Row) -> Item {
     if row.priority != 0 {
         item.insert("u".to_owned(), signed(row.priority.into()));
     }
+    if let Some(pool) = row.place.pool_name() {
+        item.insert("g".to_owned(), text(pool));
+    }
+    if let Some(memory) = row.place.memory() {
+        item.insert("m".to_owned(), number(memory.into()));
+    }
     if let Some(Listing { state, ended }) = &row.listing {
         item.insert("l".to_owned(), text(listing_partition(id, state)));
         item.insert("i".to_owned(), text(id.as_str()));
@@ -109,10 +116,15 @@ pub(super) fn row_of(item: &Item) -> Result<Row, StorageError> {
     let seal = number_of(item, "q").and_then(|seal| u32::try_from(seal).ok()).ok_or_else(|| damaged(item))?;
     let listing = text_of(item, "a")
         .map(|state| Listing { state: Cow::Owned(state.to_owned()), ended: number_of(item, "e").map(Timestamp) });
+    let memory = match number_of(item, "m").map(u32::try_from) {
+        Some(memory) => Some(memory.map_err(|_| damaged(item))?),
+        None => None,
+    };
     Ok(Row {
         stamp,
         due: number_of(item, "d").map(DueNumber::new),
         priority: item.get("u").and_then(|priority| priority.as_n().ok()?.parse().ok()).unwrap_or(0),
+        place: Place::from_parts(text_of(item, "g"), memory).map_err(|_| damaged(item))?,
         seal,
         listing,
         summary: text_of(item, "s").unwrap_or_default().to_owned(),

@@ -21,7 +21,7 @@
 use std::collections::BTreeSet;
 
 use hark_engine::rows::{DueKind, PartName};
-use hark_engine::{FutureId, Key, SessionId, SessionState, Stamp};
+use hark_engine::{FutureId, Key, Pools, SessionId, SessionState, Stamp};
 
 /// The partition key's name.
 pub(super) const PARTITION: &str = "p";
@@ -165,7 +165,7 @@ pub(super) fn partitions(id: &SessionId, next: u64) -> Vec<String> {
 /// The partition of the index of due rows that has this row.
 pub(super) fn due_partition(id: &SessionId, key: &Key) -> Option<String> {
     let kind = match key {
-        Key::Live(_) | Key::Ready(_) => DueKind::Threads,
+        Key::Live(_) | Key::Ready(_) => DueKind::Threads(&Pools::All),
         Key::Todo(_) | Key::Cascade(_) => DueKind::Leftovers,
         _ => return None,
     };
@@ -173,18 +173,18 @@ pub(super) fn due_partition(id: &SessionId, key: &Key) -> Option<String> {
     Some(due_shard_of(kind, id, bucket_of(key)))
 }
 
-fn due_shard_of(kind: DueKind, id: &SessionId, bucket: u64) -> String {
+fn due_shard_of(kind: DueKind<'_>, id: &SessionId, bucket: u64) -> String {
     due_shard(kind, hash_of(id.as_str().bytes().chain(bucket.to_le_bytes())) % DUE_SHARDS)
 }
 
 /// All partitions of the index that may have rows of a session with this next thread number.
-pub(super) fn due_shards_of(kind: DueKind, id: &SessionId, next: u64) -> BTreeSet<String> {
+pub(super) fn due_shards_of(kind: DueKind<'_>, id: &SessionId, next: u64) -> BTreeSet<String> {
     (0..buckets_before(next)).map(|bucket| due_shard_of(kind, id, bucket)).collect()
 }
 
-pub(super) fn due_shard(kind: DueKind, shard: u64) -> String {
+pub(super) fn due_shard(kind: DueKind<'_>, shard: u64) -> String {
     let letter = match kind {
-        DueKind::Threads => 't',
+        DueKind::Threads(_) => 't',
         DueKind::Leftovers => 'l',
     };
     format!("{letter}{shard}")
@@ -225,7 +225,7 @@ mod tests {
         let first = due_partition(&id, &Key::Live(hark_engine::ThreadId(63)));
         assert_eq!(first, due_partition(&id, &Key::Ready(hark_engine::ThreadId(0))));
         assert_eq!(first.as_deref(), Some("t6"));
-        assert_eq!(due_shards_of(DueKind::Threads, &id, 64).len(), 1);
-        assert!(due_shards_of(DueKind::Threads, &id, 1_000).len() >= 6);
+        assert_eq!(due_shards_of(DueKind::Threads(&Pools::All), &id, 64).len(), 1);
+        assert!(due_shards_of(DueKind::Threads(&Pools::All), &id, 1_000).len() >= 6);
     }
 }

@@ -21,6 +21,8 @@ use super::layout::{ItemKey, PARTITION, SORT};
 
 /// The most keys of one batch of reads.
 const KEYS_MAX: usize = 100;
+/// How much more of an index each further request of a query reads that has not found enough.
+const PAGE_GROWTH: usize = 8;
 /// The most items, and bytes, of one batch of writes.
 const WRITES_MAX: usize = 25;
 const WRITE_BYTES_MAX: usize = 2 << 20;
@@ -63,6 +65,14 @@ impl Expression {
         let values = values.map(|(name, value)| (name.to_owned(), value));
         Expression { text: text.into(), values: HashMap::from(values) }
     }
+}
+
+/// What leaves out some of the items that a query reads.
+#[derive(Debug, Clone)]
+pub(super) struct Filter {
+    pub expression: Expression,
+    /// Whether it leaves out most of them. Otherwise as many are read first as are wanted, and more in each further request.
+    pub is_sparse: bool,
 }
 
 /// Which items of a partition are asked for.
@@ -205,11 +215,14 @@ impl Api {
         &self,
         index: &'static str,
         keys: Expression,
-        filter: Option<Expression>,
+        filter: Option<Filter>,
         is_forward: bool,
         limit: usize,
     ) -> Result<Vec<Item>, StorageError> {
         let (mut found, mut from) = (Vec::new(), None);
+        // What a filter leaves out counts, too.
+        let mut page = if filter.as_ref().is_some_and(|filter| filter.is_sparse) { usize::MAX } else { limit };
+        let filter = filter.map(|filter| filter.expression);
         loop {
             let left: usize = limit - found.len();
             let values = filter.iter().flat_map(|filter| filter.values.clone()).chain(keys.values.clone()).collect();
@@ -222,8 +235,7 @@ impl Api {
                 .set_filter_expression(filter.as_ref().map(|filter| filter.text.clone()))
                 .set_expression_attribute_values(Some(values))
                 .scan_index_forward(is_forward)
-                // What a filter leaves out counts, too.
-                .set_limit(i32::try_from(left).ok().filter(|_| filter.is_none()))
+                .set_limit(i32::try_from(if filter.is_some() { page } else { left }).ok())
                 .set_exclusive_start_key(from)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
             let answer = self.call("Query", PATIENCE, never, || request.clone().send()).await;
@@ -234,6 +246,7 @@ impl Api {
             if from.is_none() || found.len() >= limit {
                 return Ok(found);
             }
+            page = page.saturating_mul(PAGE_GROWTH);
         }
     }
 

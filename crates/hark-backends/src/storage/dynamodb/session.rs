@@ -17,7 +17,7 @@ use super::{Shared, clock, commit, history, parts};
 use crate::surroundings::System;
 
 /// What a scan reads of a row: all but its content.
-const SCANNED: &str = "p, r, v, t, q, s, d, u, b, x";
+const SCANNED: &str = "p, r, v, t, q, s, d, u, g, m, b, x";
 
 #[derive(Clone)]
 pub(super) struct DynamoSession(pub Arc<Session>);

@@ -92,7 +92,7 @@ impl Shared {
         ];
         let attributes = kinds.into_iter().map(|(name, kind)| attribute(name, kind)).collect::<Result<_, _>>()?;
         let indexes = vec![
-            index(DUE_INDEX, "k", "d", &["v", "q", "u", "b"])?,
+            index(DUE_INDEX, "k", "d", &["v", "q", "u", "g", "m", "b"])?,
             index(LISTING_INDEX, "l", "i", &["v", "q", "s", "a", "e", "d"])?,
         ];
         let request = api

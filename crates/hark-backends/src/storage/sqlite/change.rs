@@ -270,9 +270,9 @@ impl Change {
         match key {
             Key::Session => 0,
             Key::Live(thread) => prepare(
-                "INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET
-                    stamp = excluded.stamp, due = excluded.due, priority = excluded.priority,
-                    checksum = excluded.checksum, summary = excluded.summary, content = excluded.content",
+                "INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET
+                    stamp = excluded.stamp, due = excluded.due, priority = excluded.priority, pool = excluded.pool,
+                    memory = excluded.memory, checksum = excluded.checksum, summary = excluded.summary, content = excluded.content",
             )?
             .execute(params![
                 session,
@@ -280,16 +280,20 @@ impl Change {
                 stamp,
                 due,
                 row.priority,
+                row.place.pool_name(),
+                row.place.memory(),
                 seal,
                 summary,
                 content
             ])?,
-            Key::Ready(thread) => prepare("REPLACE INTO ready VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            Key::Ready(thread) => prepare("REPLACE INTO ready VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
                 session,
                 thread_number(*thread),
                 stamp,
                 due,
-                row.priority
+                row.priority,
+                row.place.pool_name(),
+                row.place.memory()
             ])?,
             Key::Cancel(thread) => prepare("REPLACE INTO cancel VALUES (?1, ?2, ?3)")?.execute(params![
                 session,

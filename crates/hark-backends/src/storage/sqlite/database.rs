@@ -51,7 +51,8 @@ const PAGES_CHECKED_MAX: i64 = 1_024;
 /// A Future's name is the number of its thread, or the text of a promise's name. `future` and `log` have a single
 /// number as key, a *place*, because SQLite appends to such a table without touching neighboring pages.
 ///
-/// Tables other than `thread` use `due` only if threads are leased.
+/// Tables other than `thread` use `due` only if threads are leased. `pool` and `memory` are a thread's place; `pool` is
+/// null for the default pool, so that programs without pools have no entries in the indexes of pools.
 ///
 /// The condition of `session_unfinished` does not use `IN`: for more than two values SQLite would build a temporary
 /// table for every written row. Queries must repeat the condition verbatim, because SQLite uses the index only then.
@@ -63,13 +64,15 @@ const SCHEMA: &str = "
     CREATE INDEX session_unfinished ON session (server) WHERE (state = 'running' OR state = 'moving' OR state = 'importing');
     CREATE TABLE thread (
         session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, priority INTEGER NOT NULL,
-        checksum INTEGER NOT NULL, summary TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, number)) WITHOUT ROWID;
-    CREATE INDEX thread_due ON thread (due, priority) WHERE due > 0;
+        pool TEXT, memory INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, number)) WITHOUT ROWID;
+    CREATE INDEX thread_due ON thread (due, priority, pool) WHERE due > 0;
+    CREATE INDEX thread_pool ON thread (pool, due) WHERE due > 0 AND pool IS NOT NULL;
     CREATE INDEX thread_urgent ON thread (priority, due) WHERE due > 0 AND priority != 0;
     CREATE TABLE ready (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, due INTEGER, priority INTEGER NOT NULL,
-        PRIMARY KEY (session, thread)) WITHOUT ROWID;
-    CREATE INDEX ready_due ON ready (due, priority) WHERE due > 0;
+        pool TEXT, memory INTEGER, PRIMARY KEY (session, thread)) WITHOUT ROWID;
+    CREATE INDEX ready_due ON ready (due, priority, pool) WHERE due > 0;
+    CREATE INDEX ready_pool ON ready (pool, due) WHERE due > 0 AND pool IS NOT NULL;
     CREATE INDEX ready_urgent ON ready (priority, due) WHERE due > 0 AND priority != 0;
     CREATE TABLE cancel (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use hark_engine::rows::DueNumber;
 use hark_engine::{
-    Coverage, Due, HeldThread, Leases, Left, Servers, SessionId, Stamp, StorageError, Taken, Terms, Timestamp,
+    Coverage, Demand, Due, HeldThread, Leases, Left, Pools, Servers, SessionId, Stamp, StorageError, Taken, Terms,
+    Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -20,7 +21,7 @@ use super::Shared;
 use super::change::{due_number, stamp_number};
 use super::clock::SharedClock;
 use super::numbers::Numbers;
-use super::row::{session_from, thread_number, thread_of};
+use super::row::{place_from, session_from, thread_number, thread_of};
 use super::server;
 
 /// The state of a process that leases threads.
@@ -70,7 +71,7 @@ impl Attended {
 /// A thread that is due.
 struct Found {
     due: DueNumber,
-    priority: i32,
+    demand: Demand,
     /// The version of its record, if the record is due.
     stamp: Option<Stamp>,
     left: Left,
@@ -92,18 +93,19 @@ impl Leases for Shared {
     fn take(
         &self,
         only: Option<&SessionId>,
+        pools: &Pools,
         terms: Terms,
         stamp: Stamp,
         most: usize,
     ) -> Result<Vec<Taken>, StorageError> {
         let only = only.map(SessionId::as_str);
         // Most attempts find nothing, and should not need a write transaction.
-        if self.read(|connection| find_due(connection, only, terms, 1))?.is_empty() {
+        if self.read(|connection| find_due(connection, only, pools, terms, 1))?.is_empty() {
             return Ok(Vec::new());
         }
         self.write(|connection| {
             let mut taken = Vec::new();
-            for ((session, thread), (id, found)) in find_due(connection, only, terms, most)? {
+            for ((session, thread), (id, found)) in find_due(connection, only, pools, terms, most)? {
                 // A row with an invalid thread number is found by the process that runs its session to the end.
                 let Some(number) = thread_of(thread) else { continue };
                 let sql = "UPDATE ready SET due = ?3 WHERE session = ?1 AND thread = ?2";
@@ -112,8 +114,8 @@ impl Leases for Shared {
                 if found.stamp.is_some() {
                     set_due(connection, session, thread, None, Some(stamp), until)?;
                 }
-                let Found { stamp: held, left, priority, .. } = found;
-                taken.push(Taken { session: id, thread: number, priority, held, left });
+                let Found { stamp: held, left, demand, .. } = found;
+                taken.push(Taken { session: id, thread: number, demand, held, left });
             }
             taken.sort_by(|one: &Taken, other| (&one.session, one.thread).cmp(&(&other.session, other.thread)));
             Ok(taken)
@@ -126,15 +128,19 @@ impl Leases for Shared {
         announced.map_err(|error| self.check_in_place().err().unwrap_or(error))
     }
 
-    fn next_due(&self, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+    fn next_due(&self, pools: &Pools, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
         self.check_in_place()?;
         self.read(|connection| {
-            let first = |table: &str| -> rusqlite::Result<Option<i64>> {
-                let sql = format!("SELECT min(due) FROM {table} WHERE due > 0 AND due > ?1 AND due < ?2");
-                let times = params![due_number(DueNumber::last_at(now)), due_number(Due::At(horizon))];
-                connection.prepare_cached(&sql)?.query_row(times, |row| row.get(0))
-            };
-            let next = first("thread")?.into_iter().chain(first("ready")?).min();
+            let mut next: Option<i64> = None;
+            for (table, Served { condition, names }) in
+                ["thread", "ready"].into_iter().flat_map(|table| served(pools).map(move |served| (table, served)))
+            {
+                let sql =
+                    format!("SELECT min(due) FROM {table} WHERE due > 0 AND due > ?1 AND due < ?2 AND {condition}");
+                let times = params![due_number(DueNumber::last_at(now)), due_number(Due::At(horizon)), names];
+                let first: Option<i64> = connection.prepare_cached(&sql)?.query_row(times, |row| row.get(0))?;
+                next = next.into_iter().chain(first).min();
+            }
             Ok(next.map(|due| DueNumber::new(due.unsigned_abs()).time()))
         })
     }
@@ -266,36 +272,42 @@ impl Shared {
 fn find_due(
     connection: &Connection,
     only: Option<&str>,
+    pools: &Pools,
     terms: Terms,
     most: usize,
 ) -> rusqlite::Result<BTreeMap<(i64, i64), (SessionId, Found)>> {
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let read = |row: &Row<'_>, is_record: bool| -> rusqlite::Result<((i64, i64), (SessionId, Found))> {
-        let stamp: Option<i64> = if is_record { row.get(5)? } else { None };
+        let stamp: Option<i64> = if is_record { row.get(7)? } else { None };
         let stamp = stamp.and_then(|stamp| std::num::NonZeroU64::new(stamp as u64)).map(Stamp);
         let due = DueNumber::new(row.get::<_, i64>(3)? as u64);
         let left = due.due().map_or(Left::Free, Left::of);
-        let priority = row.get(4)?;
-        Ok(((row.get(0)?, row.get(2)?), (session_from(row, 1)?, Found { due, priority, stamp, left })))
+        // The process that runs the thread finds a damaged place.
+        let demand = Demand { priority: row.get(4)?, place: place_from(row, 5).unwrap_or_default() };
+        Ok(((row.get(0)?, row.get(2)?), (session_from(row, 1)?, Found { due, demand, stamp, left })))
     };
     let mut all: Vec<((i64, i64), (SessionId, Found))> = Vec::new();
     for (table, number, is_due) in [("thread", "number", RUNS), ("ready", "thread", RUNS_OR_WAS_CANCELLED)] {
-        for priority in priorities(connection, table)? {
+        for (priority, Served { condition, names }) in priorities(connection, table)?
+            .into_iter()
+            .flat_map(|priority| served(pools).map(move |served| (priority, served)))
+        {
             // `CROSS JOIN` makes SQLite iterate over due rows in order instead of over all sessions.
             let sql = format!(
-                "SELECT {table}.session, session.id, {table}.{number}, {table}.due, {table}.priority, {table}.stamp
+                "SELECT {table}.session, session.id, {table}.{number}, {table}.due, {table}.priority, pool, memory,
+                    {table}.stamp
                 FROM {table} CROSS JOIN session ON {table}.session = session.number
-                WHERE due > 0 AND due <= ?1 AND {IS_FREE} AND {is_due} AND {} ORDER BY due LIMIT ?3",
-                if priority == 0 { "priority = 0 AND ?4 = 0" } else { "priority != 0 AND priority = ?4" }
+                WHERE due > 0 AND due <= ?1 AND {condition} AND {IS_FREE} AND {is_due} AND {} ORDER BY due LIMIT ?4",
+                if priority == 0 { "priority = 0 AND ?5 = 0" } else { "priority != 0 AND priority = ?5" }
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let values = params![due_number(DueNumber::last_at(terms.now)), only, limit, priority];
+            let values = params![due_number(DueNumber::last_at(terms.now)), only, names, limit, priority];
             for found in statement.query_map(values, |row| read(row, table == "thread"))? {
                 all.push(found?);
             }
         }
     }
-    all.sort_by_key(|(_, (_, found))| (Reverse(found.priority), found.due));
+    all.sort_by_key(|(_, (_, found))| (Reverse(found.demand.priority), found.due));
     let mut due: BTreeMap<(i64, i64), (SessionId, Found)> = BTreeMap::new();
     for (place, (id, found)) in all {
         if let Some((_, known)) = due.get_mut(&place) {
@@ -307,7 +319,56 @@ fn find_due(
             due.insert(place, (id, found));
         }
     }
+    for ((session, thread), (_, found)) in &mut due {
+        if found.stamp.is_none() && found.demand.place.is_anywhere() {
+            found.add_record(connection, *session, *thread, terms.now)?;
+        }
+    }
     Ok(due)
+}
+
+/// A condition for threads of pools, and what it compares with as parameter 3.
+struct Served {
+    condition: &'static str,
+    names: String,
+}
+
+/// The conditions for threads of these pools, each of which needs a query of its own. Those of the default pool are found in
+/// the order of times, among all others; `+` keeps SQLite from looking up the few others first, and then sorting. For a
+/// process that does not serve it each pool is looked up in the index of pools.
+fn served(pools: &Pools) -> impl Iterator<Item = Served> {
+    let names = pools.names();
+    let all = match &names {
+        None => vec![Served { condition: "?3 = ''", names: String::new() }],
+        Some(names) if pools.have_default() => {
+            let condition = "(+pool IS NULL OR instr(?3, ' ' || pool || ' ') > 0)";
+            vec![Served { condition, names: format!(" {} ", names.join(" ")) }]
+        }
+        Some(names) => names.iter().map(|name| Served { condition: "pool = ?3", names: (*name).to_owned() }).collect(),
+    };
+    all.into_iter()
+}
+
+impl Found {
+    /// Adds the record of a thread that is cancelled, if that is due: it may be in a pool that nobody serves.
+    fn add_record(
+        &mut self,
+        connection: &Connection,
+        session: i64,
+        thread: i64,
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let sql = "SELECT stamp, due, priority, pool, memory FROM thread
+            WHERE session = ?1 AND number = ?2 AND due > 0 AND due <= ?3";
+        let values = params![session, thread, due_number(DueNumber::last_at(now))];
+        let read = |row: &Row<'_>| {
+            self.stamp = std::num::NonZeroU64::new(row.get::<_, i64>(0)? as u64).map(Stamp);
+            self.left = DueNumber::new(row.get::<_, i64>(1)? as u64).due().map_or(Left::Free, Left::of);
+            self.demand = Demand { priority: row.get(2)?, place: place_from(row, 3).unwrap_or_default() };
+            Ok(())
+        };
+        connection.prepare_cached(sql)?.query_row(values, read).optional().map(|found| found.unwrap_or_default())
+    }
 }
 
 /// The priorities of a table's rows that are due at some time, highest first. There are few, but there may be many rows

@@ -4,21 +4,22 @@ use std::num::NonZeroU64;
 
 use hark_engine::limits::THREADS_MAX;
 use hark_engine::rows::{self, DueNumber, Listing};
-use hark_engine::{FutureId, NoThreadId, SessionId, Stamp, ThreadId, Timestamp};
+use hark_engine::{FutureId, NoThreadId, Place, SessionId, Stamp, ThreadId, Timestamp};
 use rusqlite::Row;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Type, ValueRef};
 
-/// A row from the columns `stamp, due, priority, checksum, summary, content`, starting at `first`.
+/// A row from the columns `stamp, due, priority, pool, memory, checksum, summary, content`, starting at `first`.
 pub(super) fn row_from(row: &Row<'_>, first: usize) -> rusqlite::Result<rows::Row> {
     let due: Option<i64> = row.get(first + 1)?;
     Ok(rows::Row {
         stamp: stamp_from(row, first)?,
         due: due.map(|due| DueNumber::new(due as u64)),
         priority: row.get(first + 2)?,
-        seal: seal_from(row, first + 3)?,
+        place: place_from(row, first + 3)?,
+        seal: seal_from(row, first + 5)?,
         listing: None,
-        summary: text_from(row, first + 4)?,
-        content: match row.get_ref(first + 5)? {
+        summary: text_from(row, first + 6)?,
+        content: match row.get_ref(first + 7)? {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
             _ => Vec::new(),
         },
@@ -41,11 +42,23 @@ pub(super) fn session_row_from(row: &Row<'_>, first: usize) -> rusqlite::Result<
         stamp: stamp_from(row, first)?,
         due: None,
         priority: 0,
+        place: Place::default(),
         seal: seal.unwrap_or_default(),
         listing,
         summary: text_from(row, first + 4)?,
         content: Vec::new(),
     })
+}
+
+/// A place from the columns `pool, memory`, starting at `first`.
+pub(super) fn place_from(row: &Row<'_>, first: usize) -> rusqlite::Result<Place> {
+    let pool = match row.get_ref(first)? {
+        ValueRef::Null => None,
+        pool => Some(pool.as_str()?),
+    };
+    let memory: Option<u32> = row.get(first + 1)?;
+    Place::from_parts(pool, memory)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(first, Type::Text, Box::new(error)))
 }
 
 fn stamp_from(row: &Row<'_>, column: usize) -> rusqlite::Result<Stamp> {

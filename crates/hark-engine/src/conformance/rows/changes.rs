@@ -4,6 +4,7 @@ use super::{BEGUN, Check, Suite, change, live, promise, resolved, stamp};
 use crate::commit::Outcome;
 use crate::conformance::sample::program;
 use crate::conformance::storage::every_kind;
+use crate::demand::Demand;
 use crate::id::{SessionId, ThreadId};
 use crate::record::{Due, Key, Record};
 use crate::rows::{AllRows, Lookup, Row, RowChange, RowRenewal, RowTenure};
@@ -76,7 +77,8 @@ fn of_everything(suite: &Suite, number: u64) -> RowChange {
             (Key::Future(ThreadId(3).into()), None),
         ],
         fresh: suite.rows(number, &[live(10, 1), live(11, 1)]),
-        put: suite.rows(number, &[live(1, 2), resolved(ThreadId(3), 3), Record::Ready(ThreadId(10), 0)]),
+        put: suite
+            .rows(number, &[live(1, 2), resolved(ThreadId(3), 3), Record::Ready(ThreadId(10), Demand::default())]),
         delete: vec![Key::Live(ThreadId(2))],
         history: vec![format!("page {number}")],
         ..change(number)
@@ -104,7 +106,8 @@ fn a_conflict_leaves_no_trace(suite: &Suite) {
     }
     suite.done(of_everything(suite, 3));
     let (rows, history) = everything(suite);
-    let mut expected = suite.rows(3, &[live(1, 2), live(10, 1), live(11, 1), Record::Ready(ThreadId(10), 0)]);
+    let mut expected =
+        suite.rows(3, &[live(1, 2), live(10, 1), live(11, 1), Record::Ready(ThreadId(10), Demand::default())]);
     expected.extend(suite.rows(3, &[resolved(ThreadId(3), 3)]));
     expected.extend(before.0.into_iter().filter(|(key, _)| *key == Key::Session));
     expected.sort_by(|one, other| one.0.cmp(&other.0));
@@ -147,8 +150,8 @@ fn a_change_that_lands_twice_changes_nothing_more(suite: &Suite) {
     assert_eq!(suite.rows.commit(of_everything(suite, 2)), Ok(Outcome::Conflict));
     assert_eq!(everything(suite), after, "none of its fresh rows comes back");
     // One that expects nothing does what it says again.
-    suite.put(5, &[Record::Ready(ThreadId(1), 0)]);
-    suite.put(5, &[Record::Ready(ThreadId(1), 0)]);
+    suite.put(5, &[Record::Ready(ThreadId(1), Demand::default())]);
+    suite.put(5, &[Record::Ready(ThreadId(1), Demand::default())]);
     assert_eq!(suite.version(&Key::Ready(ThreadId(1))), Some(5));
 }
 

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::{Check, Suite, change, live, stamp};
 use crate::commit::Outcome;
+use crate::demand::Demand;
 use crate::id::{SessionId, ThreadId};
+use crate::place::Pools;
 use crate::record::{Due, Key, Record, Started};
 use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Row, RowChange, RowTenure, SetDue};
 use crate::surroundings::Timestamp;
@@ -47,7 +49,7 @@ fn last_at(time: u64) -> DueNumber {
 /// What is asked for.
 struct Asked<'a> {
     rows: &'a dyn DueRows,
-    kind: DueKind,
+    kind: DueKind<'a>,
     only: Option<&'a SessionId>,
 }
 
@@ -81,8 +83,10 @@ fn key(thread: u64) -> Key {
 fn due_rows_come_in_their_order_and_between_their_bounds(suite: &Suite) {
     let Some(rows) = suite.due_rows() else { return };
     assert!(rows.lease() > Duration::ZERO);
-    let (ready, todo) =
-        (|thread| Record::Ready(ThreadId(thread), 0), |thread: u64| Record::Todo(ThreadId(thread).into()));
+    let (ready, todo) = (
+        |thread| Record::Ready(ThreadId(thread), Demand::default()),
+        |thread: u64| Record::Todo(ThreadId(thread).into()),
+    );
     let cascade = Record::Cascade(ThreadId(9), Started::default());
     suite.put_due(
         1,
@@ -106,7 +110,7 @@ fn due_rows_come_in_their_order_and_between_their_bounds(suite: &Suite) {
     assert_eq!(others.commit(RowChange { put, ..change(2) }), Ok(Outcome::Done));
 
     let (ready_one, ready_two) = (Key::Ready(ThreadId(1)), Key::Ready(ThreadId(2)));
-    let all = Asked { rows, kind: DueKind::Threads, only: None };
+    let all = Asked { rows, kind: DueKind::Threads(&Pools::All), only: None };
     let in_order = [key(2), ready_two.clone(), key(4), key(6), key(1), ready_one.clone()];
     all.check_all(&in_order);
     all.check(DueNumber::AT_TAKEOVER, last_at(25), usize::MAX, &in_order[..4]);
@@ -132,7 +136,7 @@ fn due_rows_come_in_their_order_and_between_their_bounds(suite: &Suite) {
 
 fn what_is_written_over_or_removed_is_not_due_as_it_was(suite: &Suite) {
     let Some(rows) = suite.due_rows() else { return };
-    let asked = Asked { rows, kind: DueKind::Threads, only: None };
+    let asked = Asked { rows, kind: DueKind::Threads(&Pools::All), only: None };
     suite.put_due(1, &[(live(1, 1), Some(at(10))), (live(2, 1), Some(at(20))), (live(3, 1), Some(at(30)))]);
     asked.check_all(&[1, 2, 3].map(key));
     suite.put_due(2, &[(live(1, 1), Some(at(40))), (live(2, 1), None)]);
@@ -168,7 +172,7 @@ fn due_rows_are_changed_each_by_itself(suite: &Suite) {
     assert_eq!(rows.set_due(&[late]), Ok(vec![false]), "it has another version by now");
     let versions = [1, 2, 3, 4, 9].map(|thread| suite.version(&key(thread)));
     assert_eq!(versions, [Some(11), Some(1), Some(1), Some(14), None]);
-    Asked { rows, kind: DueKind::Threads, only: None }.check_all(&[2, 3, 1].map(key));
+    Asked { rows, kind: DueKind::Threads(&Pools::All), only: None }.check_all(&[2, 3, 1].map(key));
     assert_eq!(rows.set_due(&[]), Ok(Vec::new()));
     // Whoever expects the version before finds that in conflict.
     let late = RowChange { expect: vec![(key(1), Some(stamp(1)))], put: suite.rows(5, &[live(1, 2)]), ..change(5) };

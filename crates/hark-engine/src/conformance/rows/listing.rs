@@ -2,6 +2,7 @@
 
 use super::{BEGUN, Check, Suite, change, live, resolved, session, stamp};
 use crate::commit::Outcome;
+use crate::demand::Demand;
 use crate::id::{SessionId, ThreadId};
 use crate::record::{Key, Record, SessionState};
 use crate::rows::{Row, RowChange};
@@ -107,8 +108,12 @@ fn a_list_has_the_sessions_that_fit(suite: &Suite) {
 
 /// Rows of many kinds, and a page.
 fn fill(suite: &Suite, number: u64) {
-    let records =
-        [live(1, 1), resolved(ThreadId(2), 1), Record::Ready(ThreadId(1), 0), Record::Todo(ThreadId(2).into())];
+    let records = [
+        live(1, 1),
+        resolved(ThreadId(2), 1),
+        Record::Ready(ThreadId(1), Demand::default()),
+        Record::Todo(ThreadId(2).into()),
+    ];
     suite.done(RowChange { put: suite.rows(number, &records), history: vec!["page".to_owned()], ..change(number) });
 }
 

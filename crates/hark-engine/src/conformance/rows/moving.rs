@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::{BEGUN, Check, Suite, change, live, program, session, stamp};
 use crate::commit::Outcome;
+use crate::demand::Demand;
 use crate::encoded::Encoded;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::leases::{Leases, Left, Taken, Terms};
 use crate::outside::{ExportError, Outside, OutsideError};
+use crate::place::Pools;
 use crate::record::{Due, Key, Record, SessionState};
 use crate::rows::{
     DueKind, DueNumber, DueRow, DueRows, Row, RowChange, RowStorage, RowTenure, SessionEntry, SessionRows, SetDue,
@@ -29,7 +31,7 @@ fn terms(now: Timestamp) -> Terms {
 
 fn no_thread_is_taken_of_a_session_that_is_moving(suite: &Suite) {
     let RowTenure::Due(_) = suite.storage.tenure() else { return };
-    let (ready, at) = (Record::Ready(ThreadId(2), 0), Some(Due::At(NOW)));
+    let (ready, at) = (Record::Ready(ThreadId(2), Demand::default()), Some(Due::At(NOW)));
     let put = [(live(1, 1), at), (live(2, 1), None), (ready, at)];
     suite.done(RowChange {
         put: put.iter().map(|(record, due)| suite.row_of(&suite.id, 1, record, *due)).collect(),
@@ -38,13 +40,14 @@ fn no_thread_is_taken_of_a_session_that_is_moving(suite: &Suite) {
     let moves = RowChange { put: suite.rows(2, &[session(SessionState::Moving, None)]), ..change(2) };
     let storage = Interrupted { storage: suite.storage.clone(), by: Mutex::new(Some((suite.rows.clone(), moves))) };
     let storage = Encoded::new(Arc::new(storage));
-    let take = |now, number| storage.take(None, terms(now), stamp(number), 9).expect("threads can be taken");
+    let take =
+        |now, number| storage.take(None, &Pools::All, terms(now), stamp(number), 9).expect("threads can be taken");
     assert_eq!(take(NOW, 3), [], "it was marked before its threads were leased");
     assert_eq!(storage.has_held_threads(&suite.id, NOW), Ok(false), "nothing is left in the mover's way");
     suite.put(4, &[session(SessionState::Running, None)]);
     let taken = |thread, held| {
         let (session, left) = (suite.id.clone(), Left::Free);
-        Taken { session, thread: ThreadId(thread), priority: 0, held, left }
+        Taken { session, thread: ThreadId(thread), demand: Demand::default(), held, left }
     };
     assert_eq!(take(LATER, 5), [taken(1, Some(stamp(3))), taken(2, None)], "the move was undone");
 }
@@ -52,16 +55,18 @@ fn no_thread_is_taken_of_a_session_that_is_moving(suite: &Suite) {
 fn no_session_is_moved_of_which_a_thread_is_taken(suite: &Suite) {
     let RowTenure::Due(_) = suite.storage.tenure() else { return };
     let at = Some(Due::At(NOW));
-    for (number, records) in
-        [(1, [(live(1, 1), at)].as_slice()), (2, &[(live(1, 1), None), (Record::Ready(ThreadId(1), 0), at)])]
-    {
+    for (number, records) in [
+        (1, [(live(1, 1), at)].as_slice()),
+        (2, &[(live(1, 1), None), (Record::Ready(ThreadId(1), Demand::default()), at)]),
+    ] {
         let put = records.iter().map(|(record, due)| suite.row_of(&suite.id, number, record, *due)).collect();
         suite.done(RowChange { put, ..change(number) });
         let storage = Encoded::new(suite.storage.clone());
         let (_, record) = storage.record(&suite.id).expect("it can be read").expect("it has begun");
         let records = storage.session(&suite.id, &program()).expect("a session can be opened");
         let take = || {
-            let taken = storage.take(None, terms(NOW), stamp(10 + number), 9).expect("threads can be taken");
+            let taken =
+                storage.take(None, &Pools::All, terms(NOW), stamp(10 + number), 9).expect("threads can be taken");
             assert_eq!(taken.len(), 1);
         };
         let surroundings = Between { looks: Mutex::new(0), happens: &take };
@@ -123,7 +128,7 @@ impl DueRows for Interrupted {
 
     fn due(
         &self,
-        kind: DueKind,
+        kind: DueKind<'_>,
         only: Option<&SessionId>,
         after: DueNumber,
         until: DueNumber,

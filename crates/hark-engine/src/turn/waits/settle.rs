@@ -48,7 +48,7 @@ impl Worker<'_> {
     /// record. Returns whether this worker still has the thread.
     pub(super) fn settle_waits(&mut self, loaded: &mut Loaded, dealt: &mut Dealt) -> Result<bool, StorageError> {
         let Some(live) = loaded.live else { return Ok(false) };
-        let (thread, priority) = (loaded.thread, self.session.priorities.of(loaded.thread));
+        let (thread, demand) = (loaded.thread, self.session.demands.of(loaded.thread));
         let touches = loaded.touches.take().into_iter().filter(|(_, touch)| touch.records(thread) > 0);
         let heard = mem::take(&mut loaded.heard).into_iter().map(Work::Hear);
         let mut work: VecDeque<Work> = touches.map(|(future, touch)| Work::Touch(future, touch)).chain(heard).collect();
@@ -69,7 +69,7 @@ impl Worker<'_> {
                 && commit.expect.len() + commit.put.len() + commit.delete.len() + 3 <= most
             {
                 match next {
-                    Work::Touch(future, touch) => touch.apply((thread, priority), future, &mut commit, &mut plan),
+                    Work::Touch(future, touch) => touch.apply((thread, &demand), future, &mut commit, &mut plan),
                     Work::Hear(failed) => commit.delete.push(Key::Unawaited(*failed)),
                 }
                 taken += 1;

@@ -19,28 +19,32 @@ fn select(key: &Key) -> &'static str {
     match key {
         Key::Session => "SELECT stamp, state, ended, checksum, summary FROM session WHERE number = ?1",
         Key::Live(_) => {
-            "SELECT stamp, due, priority, checksum, summary, content FROM thread WHERE session = ?1 AND number = ?2"
+            "SELECT stamp, due, priority, pool, memory, checksum, summary, content FROM thread WHERE session = ?1 AND number = ?2"
         }
-        Key::Ready(_) => "SELECT stamp, due, priority, 0, '', x'' FROM ready WHERE session = ?1 AND thread = ?2",
-        Key::Cancel(_) => "SELECT stamp, NULL, 0, 0, '', x'' FROM cancel WHERE session = ?1 AND thread = ?2",
+        Key::Ready(_) => {
+            "SELECT stamp, due, priority, pool, memory, 0, '', x'' FROM ready WHERE session = ?1 AND thread = ?2"
+        }
+        Key::Cancel(_) => {
+            "SELECT stamp, NULL, 0, NULL, NULL, 0, '', x'' FROM cancel WHERE session = ?1 AND thread = ?2"
+        }
         Key::Cascade(_) => {
-            "SELECT stamp, due, 0, checksum, started, x'' FROM cascade WHERE session = ?1 AND thread = ?2"
+            "SELECT stamp, due, 0, NULL, NULL, checksum, started, x'' FROM cascade WHERE session = ?1 AND thread = ?2"
         }
         Key::Future(FutureId::Thread(_)) => {
-            "SELECT stamp, NULL, 0, checksum, '', content FROM future WHERE place = (?1 << 33) + ?2"
+            "SELECT stamp, NULL, 0, NULL, NULL, checksum, '', content FROM future WHERE place = (?1 << 33) + ?2"
         }
         Key::Future(FutureId::Promise(_)) => {
-            "SELECT stamp, NULL, 0, checksum, '', content FROM promise WHERE session = ?1 AND name = ?2"
+            "SELECT stamp, NULL, 0, NULL, NULL, checksum, '', content FROM promise WHERE session = ?1 AND name = ?2"
         }
         Key::Wait { .. } => {
-            "SELECT stamp, NULL, 0, 0, summary, x'' FROM wait WHERE session = ?1 AND future = ?2 AND thread = ?3"
+            "SELECT stamp, NULL, 0, NULL, NULL, 0, summary, x'' FROM wait WHERE session = ?1 AND future = ?2 AND thread = ?3"
         }
-        Key::Todo(_) => "SELECT stamp, due, 0, 0, '', x'' FROM todo WHERE session = ?1 AND future = ?2",
+        Key::Todo(_) => "SELECT stamp, due, 0, NULL, NULL, 0, '', x'' FROM todo WHERE session = ?1 AND future = ?2",
         Key::Unawaited(_) => {
-            "SELECT stamp, NULL, 0, checksum, '', content FROM unawaited WHERE session = ?1 AND thread = ?2"
+            "SELECT stamp, NULL, 0, NULL, NULL, checksum, '', content FROM unawaited WHERE session = ?1 AND thread = ?2"
         }
         Key::Broken(_) => {
-            "SELECT stamp, NULL, 0, checksum, summary, content FROM broken WHERE session = ?1 AND thread = ?2"
+            "SELECT stamp, NULL, 0, NULL, NULL, checksum, summary, content FROM broken WHERE session = ?1 AND thread = ?2"
         }
     }
 }
@@ -91,41 +95,41 @@ pub(super) fn scan(
     match range {
         RowRange::Live(from) => {
             let from = from.0.min(THREADS_MAX) as i64;
-            let sql = "SELECT number, stamp, due, priority, checksum, summary, x'' FROM thread
+            let sql = "SELECT number, stamp, due, priority, pool, memory, checksum, summary, x'' FROM thread
                 WHERE session = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
             rows(connection, sql, params![session, from, limit], 1, |row| thread(row).map(Key::Live))
         }
         RowRange::Waiters(future) => {
-            let sql = "SELECT future, thread, stamp, NULL, 0, 0, summary, x'' FROM wait
+            let sql = "SELECT future, thread, stamp, NULL, 0, NULL, NULL, 0, summary, x'' FROM wait
                 WHERE session = ?1 AND future = ?2 ORDER BY thread LIMIT ?3";
             rows(connection, sql, params![session, Name(future), limit], 2, wait_from)
         }
         RowRange::AllWaiters => {
-            let sql = "SELECT future, thread, stamp, NULL, 0, 0, summary, x'' FROM wait
+            let sql = "SELECT future, thread, stamp, NULL, 0, NULL, NULL, 0, summary, x'' FROM wait
                 WHERE session = ?1 ORDER BY future, thread LIMIT ?2";
             rows(connection, sql, params![session, limit], 2, wait_from)
         }
         RowRange::WaitersAfter(future) => {
-            let sql = "SELECT future, thread, stamp, NULL, 0, 0, summary, x'' FROM wait
+            let sql = "SELECT future, thread, stamp, NULL, 0, NULL, NULL, 0, summary, x'' FROM wait
                 WHERE session = ?1 AND future > ?2 ORDER BY future, thread LIMIT ?3";
             rows(connection, sql, params![session, Name(future), limit], 2, wait_from)
         }
         RowRange::Todos => {
-            let sql = "SELECT future, stamp, due, 0, 0, '', x'' FROM todo WHERE session = ?1 ORDER BY future LIMIT ?2";
+            let sql = "SELECT future, stamp, due, 0, NULL, NULL, 0, '', x'' FROM todo WHERE session = ?1 ORDER BY future LIMIT ?2";
             rows(connection, sql, params![session, limit], 1, |row| future_from(row, 0).map(Key::Todo))
         }
         RowRange::Cascades => {
-            let sql = "SELECT thread, stamp, due, 0, checksum, started, x'' FROM cascade
+            let sql = "SELECT thread, stamp, due, 0, NULL, NULL, checksum, started, x'' FROM cascade
                 WHERE session = ?1 ORDER BY thread LIMIT ?2";
             rows(connection, sql, params![session, limit], 1, |row| thread(row).map(Key::Cascade))
         }
         RowRange::Unawaited => {
-            let sql = "SELECT thread, stamp, NULL, 0, checksum, '', x'' FROM unawaited
+            let sql = "SELECT thread, stamp, NULL, 0, NULL, NULL, checksum, '', x'' FROM unawaited
                 WHERE session = ?1 ORDER BY thread LIMIT ?2";
             rows(connection, sql, params![session, limit], 1, |row| thread(row).map(Key::Unawaited))
         }
         RowRange::Broken => {
-            let sql = "SELECT thread, stamp, NULL, 0, checksum, summary, x'' FROM broken
+            let sql = "SELECT thread, stamp, NULL, 0, NULL, NULL, checksum, summary, x'' FROM broken
                 WHERE session = ?1 ORDER BY thread LIMIT ?2";
             rows(connection, sql, params![session, limit], 1, |row| thread(row).map(Key::Broken))
         }
@@ -140,7 +144,7 @@ pub(super) fn crowds(connection: &Connection, session: i64, limit: usize) -> rus
             UNION ALL
             SELECT (SELECT min(future) FROM wait WHERE session = ?1 AND future > crowd.future)
             FROM crowd WHERE crowd.future IS NOT NULL)
-        SELECT wait.future, wait.thread, wait.stamp, NULL, 0, 0, wait.summary, x'' FROM crowd JOIN wait
+        SELECT wait.future, wait.thread, wait.stamp, NULL, 0, NULL, NULL, 0, wait.summary, x'' FROM crowd JOIN wait
             ON wait.session = ?1 AND wait.future = crowd.future AND wait.thread =
                 (SELECT min(thread) FROM wait WHERE session = ?1 AND wait.future = crowd.future)
         WHERE crowd.future IS NOT NULL LIMIT ?2";
@@ -227,35 +231,49 @@ pub(super) fn all(connection: &Connection, session: i64) -> rusqlite::Result<All
     };
     let future = |row: &rusqlite::Row<'_>| future_from(row, 0);
     let thread = |row: &rusqlite::Row<'_>| thread_from(row, 0);
-    add("SELECT number, stamp, due, priority, checksum, summary, content FROM thread WHERE session = ?1", 1, &|row| {
-        thread(row).map(Key::Live)
-    })?;
-    add("SELECT thread, stamp, due, priority, 0, '', x'' FROM ready WHERE session = ?1", 1, &|row| {
+    add(
+        "SELECT number, stamp, due, priority, pool, memory, checksum, summary, content FROM thread WHERE session = ?1",
+        1,
+        &|row| thread(row).map(Key::Live),
+    )?;
+    add("SELECT thread, stamp, due, priority, pool, memory, 0, '', x'' FROM ready WHERE session = ?1", 1, &|row| {
         thread(row).map(Key::Ready)
     })?;
-    add("SELECT thread, stamp, NULL, 0, 0, '', x'' FROM cancel WHERE session = ?1", 1, &|row| {
+    add("SELECT thread, stamp, NULL, 0, NULL, NULL, 0, '', x'' FROM cancel WHERE session = ?1", 1, &|row| {
         thread(row).map(Key::Cancel)
     })?;
-    add("SELECT thread, stamp, due, 0, checksum, started, x'' FROM cascade WHERE session = ?1", 1, &|row| {
-        thread(row).map(Key::Cascade)
-    })?;
+    add(
+        "SELECT thread, stamp, due, 0, NULL, NULL, checksum, started, x'' FROM cascade WHERE session = ?1",
+        1,
+        &|row| thread(row).map(Key::Cascade),
+    )?;
     let next = 1_i64 << PLACE_BITS;
     let sql = format!(
-        "SELECT place % {next}, stamp, NULL, 0, checksum, '', content FROM future
+        "SELECT place % {next}, stamp, NULL, 0, NULL, NULL, checksum, '', content FROM future
         WHERE place >= ?1 * {next} AND place < (?1 + 1) * {next}"
     );
     add(&sql, 1, &|row| future(row).map(Key::Future))?;
-    add("SELECT name, stamp, NULL, 0, checksum, '', content FROM promise WHERE session = ?1", 1, &|row| {
+    add("SELECT name, stamp, NULL, 0, NULL, NULL, checksum, '', content FROM promise WHERE session = ?1", 1, &|row| {
         future(row).map(Key::Future)
     })?;
-    add("SELECT future, thread, stamp, NULL, 0, 0, summary, x'' FROM wait WHERE session = ?1", 2, &wait_from)?;
-    add("SELECT future, stamp, due, 0, 0, '', x'' FROM todo WHERE session = ?1", 1, &|row| future(row).map(Key::Todo))?;
-    add("SELECT thread, stamp, NULL, 0, checksum, '', content FROM unawaited WHERE session = ?1", 1, &|row| {
-        thread(row).map(Key::Unawaited)
+    add(
+        "SELECT future, thread, stamp, NULL, 0, NULL, NULL, 0, summary, x'' FROM wait WHERE session = ?1",
+        2,
+        &wait_from,
+    )?;
+    add("SELECT future, stamp, due, 0, NULL, NULL, 0, '', x'' FROM todo WHERE session = ?1", 1, &|row| {
+        future(row).map(Key::Todo)
     })?;
-    add("SELECT thread, stamp, NULL, 0, checksum, summary, content FROM broken WHERE session = ?1", 1, &|row| {
-        thread(row).map(Key::Broken)
-    })?;
+    add(
+        "SELECT thread, stamp, NULL, 0, NULL, NULL, checksum, '', content FROM unawaited WHERE session = ?1",
+        1,
+        &|row| thread(row).map(Key::Unawaited),
+    )?;
+    add(
+        "SELECT thread, stamp, NULL, 0, NULL, NULL, checksum, summary, content FROM broken WHERE session = ?1",
+        1,
+        &|row| thread(row).map(Key::Broken),
+    )?;
     let (history, _) = history(connection, session, 0, usize::MAX)?;
     Ok(AllRows { rows: all, history: history.into_iter().map(|(_, page)| page).collect() })
 }

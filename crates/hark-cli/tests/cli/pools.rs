@@ -1,0 +1,148 @@
+//! Pools: workers run only the threads and calls whose pools they serve.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::harness::{Beside, Folder, wait_until};
+
+const SETTINGS: &str =
+    "[project]\nstorage = \"sqlite\"\n[sessions]\ntenure = \"threads\"\nlease = 1\n[python]\nworkers = 2\n";
+
+const PROGRAM: &str = r#"#[pool("gpu")] import(infer, work, 1);
+import(note, work, 1);
+#[pool("gpu")] fn train(n) { a = note("train"); sleep(0.01); b = infer(n); a + b }
+fn main() {
+  x = infer(1);
+  all = [async train(2), async infer(3)];
+  y = note("main");
+  x + y + sum(await all)
+}
+fn many(n) { sum(map_async(range(parse_int(n)), lambda (i) { note("many"); infer(i) })) }
+fn cleans() { try { infer(1) } catch e { print("cleaned up"); error(e) } }
+fn undone() { try { sleep(1000) } catch e { print("cleans up"); infer(7) } }
+"#;
+
+/// Which worker makes a call is in its environment.
+const WORK: &str = r#"import os, time
+def note(name):
+    with open("calls", "a") as file:
+        file.write(f"{name} {os.environ.get('WHERE', '-')}\n")
+    return 1
+def infer(n):
+    if os.path.exists("slow"):
+        time.sleep(0.01)
+    note("infer")
+    return n * 10
+"#;
+
+fn folder(test: &str) -> Folder {
+    let folder = Folder::with(test, PROGRAM);
+    folder.write("hark.toml", SETTINGS);
+    folder.write("src/work.py", WORK);
+    folder
+}
+
+fn worker(folder: &Folder, place: &str, pools: &str) -> Beside {
+    let mut command = folder.command(["worker", "-q"].into_iter().chain(pools.split_whitespace()));
+    command.env("WHERE", place);
+    Beside::start_command(command)
+}
+
+fn start(folder: &Folder, words: &str) -> String {
+    folder.hark(&format!("run --detach x.hk {words}")).stdout.trim().to_owned()
+}
+
+fn state(folder: &Folder) -> String {
+    folder.hark("show --json").json()["status"].as_str().unwrap_or_default().to_owned()
+}
+
+fn wait_for_end(folder: &Folder) {
+    wait_until("the end", || state(folder) == "finished");
+}
+
+/// Which calls were made where, and how many.
+fn calls(folder: &Folder) -> BTreeMap<String, usize> {
+    let mut calls = BTreeMap::new();
+    let lines = fs::read_to_string(folder.path().join("calls")).unwrap_or_default();
+    lines.lines().for_each(|line| *calls.entry(line.to_owned()).or_default() += 1);
+    calls
+}
+
+fn end(folder: &Folder, workers: Vec<Beside>) {
+    workers.iter().for_each(|worker| worker.signal("TERM"));
+    workers.into_iter().for_each(|worker| worker.ended(folder).is(0, "", ""));
+}
+
+/// A thread whose function has a pool runs there, with all its calls; another one goes there for a call.
+#[test]
+fn each_call_is_made_by_a_worker_of_its_pool() {
+    let folder = folder("each_call_is_made_by_a_worker_of_its_pool");
+    let workers = vec![worker(&folder, "default", ""), worker(&folder, "gpu", "--pool gpu")];
+    start(&folder, "");
+    wait_for_end(&folder);
+    assert_eq!(folder.hark("show --json").json()["result"], 62);
+    let expected = [("infer gpu", 3), ("main default", 1), ("train gpu", 1)];
+    assert_eq!(calls(&folder), expected.map(|(call, count)| (call.to_owned(), count)).into());
+    end(&folder, workers);
+}
+
+/// Without a worker that serves a pool its threads wait, and the command line says so.
+#[test]
+fn what_nobody_serves_waits() {
+    let folder = folder("what_nobody_serves_waits");
+    let first = worker(&folder, "default", "");
+    start(&folder, "-f many 3");
+    let waits = || folder.hark("show").stdout.matches("in pool `gpu`").count();
+    wait_until("the calls of another pool", || waits() == 3);
+    let threads = folder.hark("show --json").json()["threads"].clone();
+    assert_eq!((threads[0]["pool"].as_str(), threads[1]["pool"].as_str()), (None, Some("gpu")));
+    assert_eq!(calls(&folder), BTreeMap::from([("many default".to_owned(), 3)]));
+    // It serves both.
+    folder.write("hark.toml", format!("{SETTINGS}[worker]\npools = [\"gpu\", \"default\"]\n"));
+    let second = worker(&folder, "both", "");
+    wait_for_end(&folder);
+    assert_eq!(calls(&folder).get("infer both"), Some(&3));
+    end(&folder, vec![first, second]);
+}
+
+#[test]
+fn a_session_is_cancelled_whoever_serves_its_pools() {
+    let folder = folder("a_session_is_cancelled_whoever_serves_its_pools");
+    let workers = vec![worker(&folder, "default", "")];
+    let session = start(&folder, "-f cleans");
+    wait_until("the call of another pool", || folder.hark("show").stdout.contains("in pool `gpu`"));
+    folder.hark(&format!("cancel {session}"));
+    wait_until("the end", || state(&folder) == "cancelled");
+    assert_eq!(folder.hark("stdout --raw").stdout, "cleaned up\n");
+    // It is stopped when its time is up, though its cleanup would need another pool.
+    folder.write("hark.toml", SETTINGS.replace("lease = 1", "lease = 1\ncancel_grace = 1"));
+    end(&folder, workers);
+    let workers = vec![worker(&folder, "default", "")];
+    let session = start(&folder, "-f undone");
+    wait_until("the sleep", || folder.hark("show").stdout.contains("sleeping"));
+    folder.hark(&format!("cancel {session}"));
+    wait_until("the end", || state(&folder) == "cancelled");
+    assert_eq!(calls(&folder), BTreeMap::new());
+    end(&folder, workers);
+}
+
+#[test]
+fn workers_of_pools_that_are_killed_lose_nothing() {
+    let folder = folder("workers_of_pools_that_are_killed");
+    folder.write("slow", "");
+    let mut workers = vec![worker(&folder, "default", ""), worker(&folder, "gpu", "--pool gpu")];
+    start(&folder, "-f many 60");
+    for (number, (place, pools)) in [("gpu", "--pool gpu"), ("default", "")].into_iter().enumerate() {
+        wait_until("some calls", || calls(&folder).get("infer gpu").is_some_and(|count| *count > 15 * (number + 1)));
+        let killed = workers.remove(1 - number);
+        killed.signal("KILL");
+        drop(killed);
+        workers.insert(1 - number, worker(&folder, place, pools));
+    }
+    wait_for_end(&folder);
+    assert_eq!(folder.hark("show --json").json()["result"], 17_700);
+    let calls = calls(&folder);
+    assert!(calls["infer gpu"] >= 60 && calls["many default"] >= 60, "{calls:?}");
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    end(&folder, workers);
+}

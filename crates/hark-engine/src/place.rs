@@ -1,0 +1,265 @@
+//! Where a thread runs: in which pool of processes, and with how much memory, as `#[pool]` and `#[memory]` say.
+//!
+//! **A thread is at home where its function is to run**: the function that it was started with. An attempt of a call is at
+//! home where its caller is. **A live record's place is where its thread goes on next**: while it makes a call, the call's
+//! place, which is that of the import, or else home; otherwise home. Where threads are leased, a process takes and keeps
+//! only threads whose places it serves ([`Pools`]), so each call is made in its place. Elsewhere one process runs all
+//! threads, and places only travel with them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use hark_bytecode::{Attributes, ForeignIndex, is_pool_name};
+use hark_machine::{Program, Thread};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The name of the default pool, for people. Records do not contain it.
+const DEFAULT: &str = "default";
+
+/// The stored name of the pool of [`Place::anywhere`]. No program can name it.
+const ANYWHERE: &str = "*";
+
+/// A pool of processes: those that serve it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pool(Option<Arc<str>>);
+
+/// Where a thread is to run. The default place is the default pool, with any amount of memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place(
+    // Invariant: not the default pool without an amount of memory. That is `None`, which costs nothing to copy.
+    Option<Arc<(Pool, Option<u32>)>>,
+);
+
+/// A name or text that means no pool or place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no place: a pool's name has letters, digits, `-`, `_` and `.`, at most 64")]
+pub struct NoPlace(pub String);
+
+/// The pools that a process serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Pools {
+    /// All there are.
+    #[default]
+    All,
+    /// These.
+    Only(BTreeSet<Pool>),
+}
+
+impl Pool {
+    /// Its name in records. The default pool has none.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// From its name in a record.
+    ///
+    /// # Errors
+    /// If no pool has this name.
+    pub fn from_name(name: Option<&str>) -> Result<Pool, NoPlace> {
+        match name {
+            Some(name) if name != ANYWHERE && (!is_pool_name(name) || name == DEFAULT) => Err(NoPlace(name.to_owned())),
+            name => Ok(Pool(name.map(Into::into))),
+        }
+    }
+}
+
+impl FromStr for Pool {
+    type Err = NoPlace;
+
+    /// From its name in a program or on the command line.
+    fn from_str(name: &str) -> Result<Pool, NoPlace> {
+        match name {
+            DEFAULT => Ok(Pool::default()),
+            ANYWHERE => Err(NoPlace(name.to_owned())),
+            name => Pool::from_name(Some(name)),
+        }
+    }
+}
+
+impl fmt::Display for Pool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name().unwrap_or(DEFAULT))
+    }
+}
+
+impl Place {
+    /// The place of a pool, with this amount of memory in MB.
+    pub fn new(pool: Pool, memory: Option<u32>) -> Place {
+        Place((pool.0.is_some() || memory.is_some()).then(|| Arc::new((pool, memory))))
+    }
+
+    /// The place of what any process may do, whatever it serves: a cancellation must not wait for a process that nobody
+    /// starts any more.
+    pub fn anywhere() -> Place {
+        Place::new(Pool(Some(ANYWHERE.into())), None)
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> Pool {
+        self.0.as_ref().map(|parts| parts.0.clone()).unwrap_or_default()
+    }
+
+    /// The name of its pool in records.
+    pub fn pool_name(&self) -> Option<&str> {
+        self.0.as_ref()?.0.name()
+    }
+
+    /// The memory needed, in MB.
+    pub fn memory(&self) -> Option<u32> {
+        self.0.as_ref()?.1
+    }
+
+    /// Whether it is the default place.
+    pub fn is_default(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it is [`Place::anywhere`].
+    pub fn is_anywhere(&self) -> bool {
+        self.pool_name() == Some(ANYWHERE)
+    }
+
+    /// From the name of a pool and an amount of memory, as stored.
+    ///
+    /// # Errors
+    /// If no pool has this name.
+    pub fn from_parts(pool: Option<&str>, memory: Option<u32>) -> Result<Place, NoPlace> {
+        Ok(Place::new(Pool::from_name(pool)?, memory))
+    }
+
+    /// Where a function with these attributes runs, or an import that is called from the place `from`.
+    fn of(attributes: &Attributes, from: &Place) -> Place {
+        if attributes.pool.is_none() && attributes.memory_megabytes.is_none() {
+            return from.clone();
+        }
+        // The executable was verified.
+        let own = attributes.pool.as_deref().and_then(|pool| pool.parse().ok());
+        Place::new(own.unwrap_or_else(|| from.pool()), attributes.memory_megabytes.or(from.memory()))
+    }
+
+    /// Where a thread is at home that has not begun: where its function runs, or an import that it calls.
+    pub(crate) fn of_new(thread: &Thread, program: &Program) -> Place {
+        if !program.has_places() {
+            return Place::default();
+        }
+        thread.callee_attributes(program).map_or_else(Place::default, |own| Place::of(own, &Place::default()))
+    }
+
+    /// Where an import is called by a thread that is at home here.
+    pub(crate) fn of_call(&self, foreign: ForeignIndex, program: &Program) -> Place {
+        let import = program.executable().foreign.get(foreign.0 as usize);
+        import.map_or_else(|| self.clone(), |import| Place::of(&import.attributes, self))
+    }
+}
+
+impl fmt::Display for Place {
+    /// `gpu`, `gpu:2048`, or `:2048` for the default pool; empty for the default place.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.pool_name().unwrap_or_default())?;
+        self.memory().map_or(Ok(()), |memory| write!(formatter, ":{memory}"))
+    }
+}
+
+impl FromStr for Place {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Place, NoPlace> {
+        let (pool, memory) = match text.split_once(':') {
+            Some((pool, memory)) => (pool, Some(memory.parse().map_err(|_| NoPlace(text.to_owned()))?)),
+            None => (text, None),
+        };
+        Place::from_parts((!pool.is_empty()).then_some(pool), memory)
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Place, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl Pools {
+    /// Whether a process that serves these runs threads of this place.
+    pub fn serve(&self, place: &Place) -> bool {
+        match self {
+            Pools::All => true,
+            Pools::Only(pools) => place.is_anywhere() || pools.iter().any(|pool| pool.name() == place.pool_name()),
+        }
+    }
+
+    /// Whether the default pool is one of them.
+    pub fn have_default(&self) -> bool {
+        self.serve(&Place::default())
+    }
+
+    /// The stored names of the others, if these are not all there are, with that of [`Place::anywhere`].
+    pub fn names(&self) -> Option<Vec<&str>> {
+        match self {
+            Pools::All => None,
+            Pools::Only(pools) => Some(pools.iter().filter_map(Pool::name).chain([ANYWHERE]).collect()),
+        }
+    }
+}
+
+impl FromIterator<Pool> for Pools {
+    fn from_iter<I: IntoIterator<Item = Pool>>(pools: I) -> Pools {
+        Pools::Only(pools.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> Place {
+        text.parse().expect("it is a place")
+    }
+
+    #[test]
+    fn places_have_a_text_form() {
+        for text in ["", "gpu", "gpu:2048", ":1", "*", "a-b_c.9"] {
+            assert_eq!(place(text).to_string(), text);
+        }
+        assert!(place("").is_default() && !place(":1").is_default());
+        assert_eq!((place("gpu:7").pool_name(), place("gpu:7").memory()), (Some("gpu"), Some(7)));
+        let long = "x".repeat(65);
+        for text in ["gpu:", "gpu:x", "gpu:-1", "gpu:4294967296", "a b", "default", "\u{e4}", "**", &long] {
+            assert!(text.parse::<Place>().is_err(), "{text}");
+        }
+        assert!(place("*").is_anywhere());
+        assert!("*".parse::<Pool>().is_err(), "no program and no command names it");
+        assert_eq!("default".parse(), Ok(Pool::default()));
+    }
+
+    #[test]
+    fn a_process_serves_its_pools_and_what_any_process_may_do() {
+        let pools = |names: &[&str]| names.iter().map(|name| name.parse::<Pool>().expect("a pool")).collect::<Pools>();
+        let serve = |pools: &Pools| ["", ":9", "gpu:2", "cpu", "*"].map(|text| pools.serve(&place(text)));
+        assert_eq!(serve(&Pools::All), [true; 5]);
+        assert_eq!(serve(&pools(&["default"])), [true, true, false, false, true]);
+        assert_eq!(serve(&pools(&["gpu"])), [false, false, true, false, true]);
+        assert_eq!(serve(&pools(&["gpu", "default"])), [true, true, true, false, true]);
+        assert_eq!(pools(&["gpu", "default"]).names(), Some(vec!["gpu", "*"]));
+    }
+
+    #[test]
+    fn an_import_is_called_in_its_own_place_or_that_of_its_caller() {
+        let of = |pool: Option<&str>, memory_megabytes, from: &str| {
+            let attributes = Attributes { pool: pool.map(str::to_owned), memory_megabytes, ..Attributes::default() };
+            Place::of(&attributes, &place(from)).to_string()
+        };
+        assert_eq!(of(None, None, "gpu:5"), "gpu:5");
+        assert_eq!(of(Some("cpu"), None, "gpu:5"), "cpu:5");
+        assert_eq!(of(Some("default"), None, "gpu"), "");
+        assert_eq!(of(None, Some(9), "gpu:5"), "gpu:9");
+    }
+}

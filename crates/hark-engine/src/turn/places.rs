@@ -1,0 +1,62 @@
+//! Where a thread goes on after its step, and before whom.
+
+use std::cmp::Reverse;
+
+use hark_bytecode::ForeignIndex;
+
+use super::Worker;
+use crate::demand::Demand;
+use crate::id::ThreadId;
+use crate::place::Place;
+use crate::record::{Live, State};
+use crate::session::Session;
+use crate::step::{Destinations, Ending};
+
+impl<'a> Worker<'a> {
+    /// Notes what a thread demands after a step with this ending. While it makes a call, its place is the call's.
+    pub(super) fn note_demand(&self, live: &mut Live, ending: &Ending) {
+        let program = self.session.program();
+        if let State::Present(state) = &live.state {
+            live.demand.priority = state.priority(program).unwrap_or(0);
+        }
+        if program.has_places() && !matches!(ending, Ending::Calls(_) | Ending::Moves(_) | Ending::Stays) {
+            live.demand.place = live.home.clone();
+        }
+    }
+
+    /// Notes where a thread makes a call. Returns whether this process makes it; otherwise the thread moves there first.
+    pub(super) fn enter_place_of(&self, foreign: ForeignIndex, live: &mut Live) -> bool {
+        if !self.session.program().has_places() {
+            return true;
+        }
+        live.demand.place = live.home.of_call(foreign, self.session.program());
+        self.session.serves(&live.demand.place)
+    }
+
+    /// Of the threads that a step has started or woken, those with a higher priority wait in front for a worker.
+    pub(super) fn order_invoked(&mut self) {
+        let demands = &self.session.demands;
+        demands.note(&self.commit);
+        if self.session.program().has_priorities() {
+            self.plan.invoke.sort_by_key(|thread| Reverse(demands.priority(*thread)));
+        }
+    }
+
+    /// Where the threads of this commit run, and which of them this process may keep.
+    pub(super) fn destinations(&self) -> Destinations<'a> {
+        let session: &'a Session = self.session;
+        let pools = &session.options().pools;
+        if self.session.program().has_places() {
+            Destinations::of(&self.commit, pools)
+        } else {
+            Destinations::without_places(pools)
+        }
+    }
+
+    /// What the mailbox of a thread demands that a step cancels. It may be anywhere.
+    pub(super) fn demand_of_cancelled(&self, thread: ThreadId) -> Demand {
+        let priority = self.session.demands.priority(thread);
+        let place = if self.session.program().has_places() { Place::anywhere() } else { Place::default() };
+        Demand { priority, place }
+    }
+}
