@@ -152,6 +152,12 @@ impl Engine {
         self.serving()?.wake(session, threads, lost).map(drop)
     }
 
+    /// The number of hints and calls in flight that this engine counts.
+    #[cfg(feature = "simulator")]
+    pub(crate) fn in_hand(&self) -> usize {
+        self.serving.as_ref().map_or(0, |serving| serving.in_hand())
+    }
+
     /// The supervisor needs a session no more.
     pub fn forget(&self, session: &SessionId) {
         if let Some(serving) = &self.serving {

@@ -220,9 +220,9 @@ impl<'a> Worker<'a> {
             TurnStart::Covered => return Ok(self.nothing_to_do()),
         };
         let mut pace = self.whole_turn(thread, paused);
-        if matches!(pace, Ok(Pace::Counted)) {
-            // Nothing may come in between: if the next worker were lost because of another thread, this thread's loss
-            // would have been counted wrongly.
+        // Nothing may come in between: if the next worker were lost because of another thread, this thread's loss would have
+        // been counted wrongly. While one loss is counted, the thread may be taken from this process once more.
+        while matches!(pace, Ok(Pace::Counted)) {
             pace = self.whole_turn(thread, None);
         }
         match pace {

@@ -1,6 +1,6 @@
 //! Waits for many Futures, for any of them, and with a deadline.
 
-use super::{Act, check};
+use super::{Act, check, check_seed, check_undisturbed, scenario};
 
 /// More than fit into a commit: the thread adds itself to their waiters in several commits.
 #[test]
@@ -49,6 +49,9 @@ fn any_of_the_same_futures_again_and_again() {
                     a = async asks(futures, 6, 0); b = async asks(futures, 4, 0);
                     (await a) + (await b) }";
     check(60, text, &[], "231");
+    // A thread is taken again while it is counted that its worker was lost.
+    let scenario = scenario(1_000_000, text, &[]);
+    check_seed(2_000_427, &scenario, &check_undisturbed(&scenario, "231"));
 }
 
 /// More than fit into a commit: the thread stays among the waiters of Futures for which it waits again. It leaves the

@@ -43,7 +43,7 @@ impl Serving {
     }
 
     /// The number of hints and calls in flight in this process.
-    pub(super) fn in_hand(&self) -> usize {
+    pub fn in_hand(&self) -> usize {
         usize::try_from(self.sessions.activity()).unwrap_or(usize::MAX)
     }
 
