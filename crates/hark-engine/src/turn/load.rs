@@ -155,8 +155,7 @@ impl Worker<'_> {
     pub(super) fn read<const N: usize>(&mut self, keys: [Key; N]) -> Result<[Option<Versioned>; N], StorageError> {
         self.found.clear();
         self.session.records().read(&keys, &mut self.found)?;
-        let mut found = self.found.drain(..);
-        Ok(std::array::from_fn(|_| found.next().flatten()))
+        Ok(std::array::from_fn(|index| self.found.get_mut(index).and_then(Option::take)))
     }
 
     /// The thread has stopped, or never existed. In a storage with other writers the reason may be that the session is
