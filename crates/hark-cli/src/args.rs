@@ -317,7 +317,7 @@ mod tests {
         }
         assert_eq!(told("help"), told("-h"));
         let (status, text) = told("help rnu");
-        assert!(status == 2 && text.contains("no command 'rnu'") && text.contains("`hark help run`"), "{text}");
+        assert!(status == 2 && text.contains("no command `rnu`") && text.contains("`hark help run`"), "{text}");
         assert!(matches!(parsed("version"), Command::Version));
     }
 

@@ -39,11 +39,6 @@ pub struct AssignmentEnd {
     pub has_changed_session: bool,
 }
 
-impl AssignmentEnd {
-    /// The assumption for a lost process.
-    pub const UNKNOWN: AssignmentEnd = AssignmentEnd { due: Some(Timestamp(0)), has_changed_session: true };
-}
-
 /// The error for a text that is not an assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is not an assignment of a thread")]

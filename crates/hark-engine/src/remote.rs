@@ -23,7 +23,8 @@ pub enum WorkerReport {
     /// them were sent before.
     Settled(ThreadId, u64),
     /// Where threads are leased: the process that has run this assigned thread has nothing left of it, after this time.
-    Returned(AssignmentEnd, Duration),
+    /// It has not told its end if it was lost.
+    Returned(Option<AssignmentEnd>, Duration),
     /// A thread has noticed that it is cancelled.
     Interrupted,
     /// The session printed this.

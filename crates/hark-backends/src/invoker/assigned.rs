@@ -154,7 +154,7 @@ impl Shared {
     fn keep_running(&self) {
         let mut worker = None;
         while let Some(Job { session, thread }) = self.next() {
-            let (mut end, begun) = (AssignmentEnd::UNKNOWN, Instant::now());
+            let (mut end, begun) = (None, Instant::now());
             for assignment in session.assign(&[thread]) {
                 match self.run(&mut worker, &assignment) {
                     Ok(ended) => end = ended,
@@ -167,12 +167,12 @@ impl Shared {
         }
     }
 
-    /// Runs a thread in this worker, or in a new one if there is none. The unfinished work of a lost worker is due
-    /// later.
+    /// Runs a thread in this worker, or in a new one if there is none. A worker that is lost tells no end; its unfinished
+    /// work is due later.
     ///
     /// # Errors
     /// If no worker can be started.
-    fn run(&self, worker: &mut Option<Worker>, assignment: &Assignment) -> Result<AssignmentEnd, StorageError> {
+    fn run(&self, worker: &mut Option<Worker>, assignment: &Assignment) -> Result<Option<AssignmentEnd>, StorageError> {
         let mut running = match worker.take() {
             Some(worker) => worker,
             None => self.start()?,
@@ -187,7 +187,7 @@ impl Shared {
                 let _ = running.child.kill();
                 let status = running.child.wait();
                 warn!(process = running.child.id(), ?status, %error, "a worker process is lost");
-                Ok(AssignmentEnd::UNKNOWN)
+                Ok(None)
             }
         }
     }
@@ -214,7 +214,7 @@ impl Worker {
         Ok(Worker { child, socket: BufReader::new(ours) })
     }
 
-    fn run(&mut self, assignment: &Assignment) -> io::Result<AssignmentEnd> {
+    fn run(&mut self, assignment: &Assignment) -> io::Result<Option<AssignmentEnd>> {
         self.socket.get_mut().write_all(format!("{assignment}\n").as_bytes())?;
         let mut line = String::new();
         match self.socket.read_line(&mut line)? {

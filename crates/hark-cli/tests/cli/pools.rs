@@ -19,6 +19,8 @@ fn main() {
 }
 fn many(n) { sum(map_async(range(parse_int(n)), lambda (i) { note("many"); infer(i) })) }
 fn cleans() { try { infer(1) } catch e { print("cleaned up"); error(e) } }
+#[pool("gpu")] fn sleeper() { print("sleeps"); try { sleep(1000) } catch e { print("one"); sleep(0.3); print("two"); error(e) } }
+fn left() { x = async sleeper(); sleep(1000); await x }
 fn undone() { try { sleep(1000) } catch e { print("cleans up"); infer(7) } }
 "#;
 
@@ -114,6 +116,16 @@ fn a_session_is_cancelled_whoever_serves_its_pools() {
     folder.hark(&format!("cancel {session}"));
     wait_until("the end", || state(&folder) == "cancelled");
     assert_eq!(folder.hark("stdout --raw").stdout, "cleaned up\n");
+    end(&folder, workers);
+    // A thread of a pool whose worker is gone cleans up in another one.
+    let mut workers = vec![worker(&folder, "default", ""), worker(&folder, "gpu", "--pool gpu")];
+    let session = start(&folder, "-f left");
+    wait_until("the sleep", || folder.hark("stdout --raw").stdout == "sleeps\n");
+    // Dropped, and so killed.
+    drop(workers.pop());
+    folder.hark(&format!("cancel {session}"));
+    wait_until("the end", || state(&folder) == "cancelled");
+    assert_eq!(folder.hark("stdout --raw").stdout, "sleeps\none\ntwo\n");
     // It is stopped when its time is up, though its cleanup would need another pool.
     folder.write("hark.toml", SETTINGS.replace("lease = 1", "lease = 1\ncancel_grace = 1"));
     end(&folder, workers);

@@ -116,17 +116,23 @@ fn a_worker_logs_each_end_that_its_pool_commits() {
     }
 }
 
-/// A worker once knew of a retry only if it had seen the session break.
+/// A worker once knew of a retry only if it had seen the session break. In a pool that `hark retry` does not serve, since it
+/// might run the session itself.
 #[test]
 fn a_worker_logs_the_retry_of_a_session_that_broke_in_another() {
     let folder = folder("a_worker_logs_the_retry");
     folder.write("hark.toml", "[sessions]\ntenure = \"threads\"\n");
-    let first = Beside::start(&folder, "worker");
+    let text = folder.read("x.hk");
+    let pooled = ["outer", "inner"]
+        .iter()
+        .fold(text, |text, name| text.replace(&format!("fn {name}("), &format!("#[pool(\"far\")]\nfn {name}(")));
+    folder.write("x.hk", pooled);
+    let first = Beside::start(&folder, "worker --pool far");
     let id = detach(&folder, "-f outer");
     wait_until("the failure", || state(&folder) == "broken");
     first.signal("TERM");
     assert_eq!(logged(&first.ended(&folder).stderr, &id).len(), 2);
-    let others = ["worker", "worker -c processes"].map(|command| Beside::start(&folder, command));
+    let others = ["worker --pool far", "worker --pool far -c processes"].map(|command| Beside::start(&folder, command));
     folder.write("marker", "");
     folder.hark(&format!("retry -q {id}")).succeeds();
     wait_until("the end", || state(&folder) == "finished");

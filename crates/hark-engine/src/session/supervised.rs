@@ -10,19 +10,24 @@ use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::record::SessionState;
 use crate::remote::{Supervised, WorkerReport};
+use crate::surroundings::Timestamp;
 
 impl Session {
-    /// A process is done with an assigned thread. Its results are in the storage.
-    fn note_left(&self, end: AssignmentEnd) {
-        if end.has_changed_session
-            && let Err(error) = self.look_ended_here(end != AssignmentEnd::UNKNOWN)
+    /// A process is done with an assigned thread, or was lost, and then has not told its end. Its results are in the
+    /// storage.
+    fn note_left(&self, end: Option<AssignmentEnd>) {
+        if end.is_none_or(|end| end.has_changed_session)
+            && let Err(error) = self.look_ended_here(end.is_some())
         {
             self.fail_storage(&error);
         }
         let Some(server) = &self.server else { return };
-        if end == AssignmentEnd::UNKNOWN {
+        let Some(end) = end else {
             server.note_end_unknown();
-        }
+            // What it has left may be due already.
+            server.note_due(Timestamp(0));
+            return;
+        };
         if let Some(due) = end.due {
             server.note_due(due);
         }
@@ -66,7 +71,7 @@ impl Supervised for Session {
         match report {
             WorkerReport::Settled(_, count) => {
                 if self.is_leased() {
-                    self.note_left(AssignmentEnd::UNKNOWN);
+                    self.note_left(None);
                 }
                 self.remove_activity(count);
             }

@@ -13,14 +13,15 @@ use crate::session::Session;
 use crate::step::{Destinations, Ending};
 
 impl<'a> Worker<'a> {
-    /// Notes what a thread demands after a step with this ending. While it makes a call, its place is the call's.
+    /// Notes what a thread demands after a step with this ending. While it makes a call, its place is the call's. Once it is
+    /// cancelled, any process lets it clean up: nobody may serve its pool any more.
     pub(super) fn note_demand(&self, live: &mut Live, ending: &Ending) {
         let program = self.session.program();
         if let State::Present(state) = &live.state {
             live.demand.priority = state.priority(program).unwrap_or(0);
         }
         if program.has_places() && !matches!(ending, Ending::Calls(_) | Ending::Moves(_) | Ending::Stays) {
-            live.demand.place = live.home.clone();
+            live.demand.place = if live.stops.is_some() { live.cancelled().place } else { live.home.clone() };
         }
     }
 

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::thread;
 
-use hark_engine::{Assignment, AssignmentEnd, Engine};
+use hark_engine::{Assignment, Engine};
 use tracing::warn;
 
 /// Runs the threads that the pool at the other end of the socket assigns, one after another. When the pool is gone,
@@ -28,14 +28,14 @@ pub fn run_assigned(engine: &Engine, socket: UnixStream, on_closed: impl FnOnce(
     let mut socket = socket;
     for line in lines {
         let end = match line.parse::<Assignment>() {
-            Ok(assignment) => engine.run_assigned(std::slice::from_ref(&assignment)).unwrap_or_else(|error| {
+            Ok(assignment) => {
+                let end = engine.run_assigned(std::slice::from_ref(&assignment));
                 // Other processes continue the rest.
-                warn!(session = %assignment.session, %error, "a thread is left to others");
-                AssignmentEnd::UNKNOWN
-            }),
+                end.inspect_err(|error| warn!(session = %assignment.session, %error, "a thread is left to others")).ok()
+            }
             Err(error) => {
                 warn!(%error, line, "the pool sends what cannot be understood");
-                AssignmentEnd::UNKNOWN
+                None
             }
         };
         socket.write_all(format!("{}\n", serde_json::to_string(&end)?).as_bytes())?;

@@ -1,7 +1,7 @@
 //! Pieces of large contents, and pickles, with their counts of uses.
 //!
 //! A part is one item, with its count, unless it is larger than an item may be: then its pieces are written first, under a number of
-//! their own, and the item names that number. Where there is a bucket, large parts are [`objects`] there, which the item names
+//! their own, and the item names that number. Where there is a bucket, large parts are objects there (`objects.rs`), which the item names
 //! likewise. So a part whose item is there is whole. It is deleted under the condition that its count is 0, so that a part that
 //! somebody begins to use in this moment stays.
 
