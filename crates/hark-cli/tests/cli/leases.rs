@@ -72,7 +72,8 @@ fn result(folder: &Folder) -> String {
     folder.hark("show --json").json()["result"].to_string()
 }
 
-fn end(folder: &Folder, workers: Vec<Beside>) {
+/// Stops workers, which must have nothing to say.
+pub fn end(folder: &Folder, workers: Vec<Beside>) {
     workers.iter().for_each(|worker| worker.signal("TERM"));
     workers.into_iter().for_each(|worker| worker.ended(folder).is(0, "", ""));
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::harness::{Beside, Folder, wait_until};
+use crate::leases::end;
 
 const SETTINGS: &str =
     "[project]\nstorage = \"sqlite\"\n[sessions]\ntenure = \"threads\"\nlease = 1\n[python]\nworkers = 2\n";
@@ -68,11 +69,6 @@ fn calls(folder: &Folder) -> BTreeMap<String, usize> {
     let lines = fs::read_to_string(folder.path().join("calls")).unwrap_or_default();
     lines.lines().for_each(|line| *calls.entry(line.to_owned()).or_default() += 1);
     calls
-}
-
-fn end(folder: &Folder, workers: Vec<Beside>) {
-    workers.iter().for_each(|worker| worker.signal("TERM"));
-    workers.into_iter().for_each(|worker| worker.ended(folder).is(0, "", ""));
 }
 
 /// A thread whose function has a pool runs there, with all its calls; another one goes there for a call.
