@@ -131,6 +131,19 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
+    /// It is to call a Python function, and waits for a process that serves the pool of this call.
+    #[serde(rename = "queued in pool")]
+    QueuedInPool {
+        /// The pool.
+        pool: String,
+        /// The name in the program.
+        function: String,
+        /// The number of the attempt.
+        attempt: u32,
+        /// The arguments as text, shortened.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        arguments: String,
+    },
     /// It continues after waiting or sleeping.
     Resumed,
     /// It finished.
@@ -276,7 +289,7 @@ impl Event {
             Event::Waited { .. } | Event::Awaited { .. } => "waited",
             Event::Followed { .. } => "followed",
             Event::Slept { .. } => "slept",
-            Event::Queued { .. } => "queued",
+            Event::Queued { .. } | Event::QueuedInPool { .. } => "queued",
             Event::Resumed => "resumed",
             Event::Finished => "finished",
             Event::Broke { .. } => "broke",
@@ -337,6 +350,11 @@ impl fmt::Display for Event {
             Event::Slept { until } => write!(formatter, "sleeps until {until}"),
             Event::Queued { gate, until: None } => write!(formatter, "waits for {gate}"),
             Event::Queued { gate, until: Some(until) } => write!(formatter, "waits for {gate}, until {until}"),
+            Event::QueuedInPool { pool, function, attempt, arguments } => {
+                let arguments = in_parentheses(arguments);
+                write!(formatter, "waits for a worker of pool `{pool}` to call {function}{arguments}")?;
+                if *attempt == 1 { Ok(()) } else { write!(formatter, " (try {attempt})") }
+            }
             Event::Resumed => formatter.write_str("resumed"),
             Event::Finished => formatter.write_str("finished"),
             Event::Broke { kind, message } => write!(formatter, "broke ({kind}): {message}"),

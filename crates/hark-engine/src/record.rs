@@ -260,6 +260,9 @@ pub struct Live {
     pub attempts: u32,
     /// The foreign call in flight, for a process that must repeat it. Only set in durable sessions.
     pub call: Option<Box<PendingCall>>,
+    /// Its call waits for a process that serves the call's pool, and so has certainly not begun. Only set while it is
+    /// [`Calling`](Status::Calling).
+    pub waits_for_pool: bool,
     /// The last progress of the last call, as JSON, unless the call has returned.
     pub progress: Option<Box<str>>,
     /// How often its worker was lost since its last progress.
@@ -442,6 +445,7 @@ impl Live {
             attempts: 0,
             progress: None,
             call: None,
+            waits_for_pool: false,
             losses: 0,
             parent: ThreadId(0),
             started: Started::default(),
@@ -478,7 +482,7 @@ impl Live {
 
     /// Ends its foreign call.
     pub(crate) fn leave_call(&mut self) {
-        self.call = None;
+        (self.call, self.waits_for_pool) = (None, false);
         if matches!(self.status, Status::Calling(_)) {
             self.status = Status::Runnable;
         }

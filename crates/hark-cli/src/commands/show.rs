@@ -10,7 +10,7 @@ use hark_engine::outside::Outside;
 use hark_engine::step::FIRST;
 use hark_engine::storage::Range;
 use hark_engine::{
-    Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Record, Report, SessionState, Summary, Surroundings,
+    Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Pool, Record, Report, SessionState, Summary, Surroundings,
     Tenure, ThreadId, ThreadStatus, Timestamp,
 };
 use hark_machine::{Thread, TraceFrame};
@@ -28,6 +28,9 @@ use crate::storage;
 
 /// The width of the names before the values.
 const FIELD_COLUMNS: usize = 9;
+
+/// The length to which the arguments of a call are shown that waits for a worker.
+const ARGUMENTS_WAITING_MAX: usize = 80;
 
 /// The state of a thread that failed with an error.
 const BROKEN: &str = "broken";
@@ -67,7 +70,7 @@ struct Call {
     arguments: String,
     /// The number of the attempt.
     attempt: u32,
-    /// When the attempt began.
+    /// When the attempt began, or began to wait for a worker of its pool.
     since: Timestamp,
 }
 
@@ -157,6 +160,9 @@ fn threads_of(session: &Outside<'_>, summary: &Summary, is_leased: bool) -> Resu
             ThreadStatus::Following(awaited) => ("waiting", format!("at its end for {}", FutureId::from(awaited))),
             ThreadStatus::Sleeping(until) => ("sleeping", format!("until {until}")),
             ThreadStatus::Queued(request) => ("waiting", format!("for {}", request.gate)),
+            ThreadStatus::Calling(_) if live.waits_for_pool => {
+                ("waiting", waits_in_pool(&live.demand.place.pool(), thread.call.as_ref()))
+            }
             ThreadStatus::Calling(_) => ("calling", called(session, calls)),
         };
 
@@ -213,6 +219,12 @@ fn waited_for(awaiting: &Awaiting) -> String {
     }
 }
 
+/// "for a worker of pool `gpu` to call infer(3), since 2026-11-28T08:00:00Z"
+fn waits_in_pool(pool: &Pool, call: Option<&Call>) -> String {
+    let call = call.map(|call| format!(" to call {}, since {}", call.shown(ARGUMENTS_WAITING_MAX, false), call.since));
+    format!("for a worker of pool `{pool}`{}", call.unwrap_or_default())
+}
+
 fn called(session: &Outside<'_>, call: Option<(hark_bytecode::ForeignIndex, u32)>) -> String {
     let Some((foreign, attempt)) = call else { return String::new() };
     let foreign = session.program().executable().foreign.get(foreign.0 as usize);
@@ -226,7 +238,7 @@ fn note(threads: &mut BTreeMap<ThreadId, Shown>, entry: LogEntry) {
         Event::Started { function, parent, arguments } => {
             (thread.function, thread.parent, thread.arguments) = (function, parent, arguments);
         }
-        Event::Called { function, attempt, arguments } => {
+        Event::Called { function, attempt, arguments } | Event::QueuedInPool { function, attempt, arguments, .. } => {
             thread.call = Some(Call { function, arguments, attempt, since: entry.time });
         }
         Event::Finished => (thread.state, thread.detail) = ("finished", String::new()),

@@ -5,6 +5,7 @@ use std::fs;
 
 use crate::harness::{Beside, Folder, wait_until};
 use crate::leases::end;
+use crate::terminal::{OnTerminal, without_color};
 
 const SETTINGS: &str =
     "[project]\nstorage = \"sqlite\"\n[sessions]\ntenure = \"threads\"\nlease = 1\n[python]\nworkers = 2\n";
@@ -84,23 +85,57 @@ fn each_call_is_made_by_a_worker_of_its_pool() {
     end(&folder, workers);
 }
 
-/// Without a worker that serves a pool its threads wait, and the command line says so.
+/// The events of a thread that are about its call of `infer`: their names and pools.
+fn events_of_call(folder: &Folder, thread: u64) -> Vec<(String, Option<String>)> {
+    let events = folder.hark("events --json").json();
+    let events = events.as_array().unwrap().iter();
+    let of_call = events.filter(|event| event["thread"] == thread && event["function"] == "infer");
+    let named = of_call.map(|event| (event["event"].as_str().unwrap(), event["pool"].as_str()));
+    named.map(|(name, pool)| (name.to_owned(), pool.map(str::to_owned))).collect()
+}
+
+/// Without a worker that serves a pool its threads and calls wait, and each command that says what a thread does says so.
 #[test]
 fn what_nobody_serves_waits() {
     let folder = folder("what_nobody_serves_waits");
     let first = worker(&folder, "default", "");
     start(&folder, "-f many 3");
-    let waits = || folder.hark("show").stdout.matches("in pool `gpu`").count();
+    let waits = || folder.hark("show").stdout.matches(": waiting for a worker of pool `gpu` to call infer(").count();
     wait_until("the calls of another pool", || waits() == 3);
     let threads = folder.hark("show --json").json()["threads"].clone();
     assert_eq!((threads[0]["pool"].as_str(), threads[1]["pool"].as_str()), (None, Some("gpu")));
+    assert_eq!((&threads[1]["state"], &threads[1]["call"]), (&"waiting".into(), &serde_json::Value::Null));
     assert_eq!(calls(&folder), BTreeMap::from([("many default".to_owned(), 3)]));
+    let queued = ("queued".to_owned(), Some("gpu".to_owned()));
+    assert_eq!(events_of_call(&folder, 1), std::slice::from_ref(&queued));
+    let events = folder.hark("events").stdout;
+    assert_eq!(events.matches("waits for a worker of pool `gpu` to call infer(").count(), 3, "{events}");
+    let lane = folder.hark("timeline --json").json()[1].clone();
+    let last = lane["stretches"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["kind"], &last["what"]), (&"wait".into(), &"a worker of pool `gpu`".into()));
     // It serves both.
     folder.write("hark.toml", format!("{SETTINGS}[worker]\npools = [\"gpu\", \"default\"]\n"));
     let second = worker(&folder, "both", "");
     wait_for_end(&folder);
     assert_eq!(calls(&folder).get("infer both"), Some(&3));
+    assert_eq!(events_of_call(&folder, 1), [queued, ("called".to_owned(), None)]);
     end(&folder, vec![first, second]);
+}
+
+/// The status line counts it among the waits, not among the calls under way; and a thread that has not begun waits too.
+#[test]
+fn the_status_line_says_for_which_pool_a_call_waits() {
+    let folder = folder("the_status_line_says_for_which_pool");
+    let run = OnTerminal::start(folder.command(["run", "x.hk", "-f", "many", "2"]), 120);
+    let line = " s for a worker of pool `gpu`";
+    run.wait_for(line, 0);
+    let second = worker(&folder, "gpu", "--pool gpu");
+    let (status, sent) = run.ended();
+    assert_eq!(status, 0, "{sent}");
+    let drawn = without_color(&sent.replace("\x1b[K", ""));
+    let drawn = drawn.split(['\r', '\n']).find(|part| part.contains(line)).unwrap();
+    assert!(drawn.contains("3 threads · thread "), "no call is under way: {drawn}");
+    end(&folder, vec![second]);
 }
 
 #[test]
@@ -108,7 +143,7 @@ fn a_session_is_cancelled_whoever_serves_its_pools() {
     let folder = folder("a_session_is_cancelled_whoever_serves_its_pools");
     let workers = vec![worker(&folder, "default", "")];
     let session = start(&folder, "-f cleans");
-    wait_until("the call of another pool", || folder.hark("show").stdout.contains("in pool `gpu`"));
+    wait_until("the call of another pool", || folder.hark("show").stdout.contains("of pool `gpu`"));
     folder.hark(&format!("cancel {session}"));
     wait_until("the end", || state(&folder) == "cancelled");
     assert_eq!(folder.hark("stdout --raw").stdout, "cleaned up\n");

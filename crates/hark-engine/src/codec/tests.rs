@@ -75,3 +75,12 @@ fn a_call_under_way_keeps_its_timeout() {
         assert_eq!((call.timeout, call.attempt, call.is_queued), (timeout, 2, true));
     }
 }
+
+#[test]
+fn a_call_that_waits_for_its_pool_says_so_in_its_summary() {
+    let mut live = Live::without_state(Status::Calling(3));
+    assert_eq!(super::live_summary(&live).matches("waits").count(), 0, "only where it matters");
+    live.waits_for_pool = true;
+    let read = super::text::live_from_summary(&super::live_summary(&live)).unwrap();
+    assert!(read.waits_for_pool && read.status == Status::Calling(3));
+}

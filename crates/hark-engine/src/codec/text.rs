@@ -25,12 +25,25 @@ use crate::throttle::{HeldPlace, Places, Request};
 #[serde(tag = "status", rename_all = "lowercase")]
 enum StatusText {
     Runnable,
-    Waiting { future: FutureId },
+    Waiting {
+        future: FutureId,
+    },
     Awaiting(AwaitingText),
-    Following { future: FutureId },
-    Sleeping { until: Timestamp },
-    Calling { call: u64 },
-    Queued { request: Request },
+    Following {
+        future: FutureId,
+    },
+    Sleeping {
+        until: Timestamp,
+    },
+    Calling {
+        call: u64,
+        /// Whether it waits for a process of its pool.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        waits: bool,
+    },
+    Queued {
+        request: Request,
+    },
 }
 
 /// A wait for several Futures, in JSON.
@@ -115,7 +128,7 @@ pub(crate) fn live_summary_with(live: &Live, progress: Option<&str>) -> String {
         }),
         Status::Following(awaited) => StatusText::Following { future: awaited.into() },
         Status::Sleeping(until) => StatusText::Sleeping { until: *until },
-        Status::Calling(call) => StatusText::Calling { call: *call },
+        Status::Calling(call) => StatusText::Calling { call: *call, waits: live.waits_for_pool },
         Status::Queued(request) => StatusText::Queued { request: Request::clone(request) },
     };
     let text = LiveText {
@@ -234,6 +247,7 @@ fn unsealed<T: DeserializeOwned>(text: &str) -> Result<T, CodecError> {
 /// If the text is damaged.
 pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
     let text: LiveText = unsealed(summary)?;
+    let waits_for_pool = matches!(text.status, StatusText::Calling { waits: true, .. });
     let status = match text.status {
         StatusText::Runnable => Status::Runnable,
         StatusText::Waiting { future } => Status::Waiting(awaited(future)),
@@ -245,14 +259,14 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
         }
         StatusText::Following { future } => Status::Following(awaited(future)),
         StatusText::Sleeping { until } => Status::Sleeping(until),
-        StatusText::Calling { call } => Status::Calling(bounded(call, COUNT_MAX, "calls")?),
+        StatusText::Calling { call, .. } => Status::Calling(bounded(call, COUNT_MAX, "calls")?),
         StatusText::Queued { request } => Status::Queued(Box::new(request)),
     };
     let mut live = Live::without_state(status);
     live.attempts = bounded(text.attempts, TRIES_MAX, "tries")?;
     live.calls = bounded(text.calls, COUNT_MAX, "calls")?;
     live.demand = Demand { priority: text.priority, place: text.place };
-    live.home = text.home;
+    (live.home, live.waits_for_pool) = (text.home, waits_for_pool);
     let progress_bytes = text.progress.as_ref().map_or(0, |json| json.len());
     bounded(progress_bytes, PROGRESS_BYTES_MAX, "bytes of progress")?;
     live.progress = text.progress;

@@ -260,6 +260,9 @@ impl World {
                     }
                     seen.attempt = attempt;
                 }
+                Event::QueuedInPool { attempt, .. } if attempt != 1 && attempt != seen.attempt + 1 => {
+                    return Err(format!("try {attempt} of a call waits for its pool after try {}", seen.attempt));
+                }
                 _ => {}
             }
         }

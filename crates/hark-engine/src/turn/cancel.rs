@@ -92,13 +92,12 @@ impl Worker<'_> {
         let thread = loaded.thread;
         self.counts_loss = false;
         if let Status::Calling(number) = live.status {
-            if self.call.take().is_some() {
-                // The step that was to begin it has not happened.
-                let called = |event: &Event| matches!(event, Event::Called { .. });
-                if let Some(place) = self.commit.log.iter().rposition(|entry| called(&entry.event)) {
-                    self.commit.log.remove(place);
-                }
-            } else {
+            // The step that was to begin it, or to leave it to the processes of its pool, has not happened.
+            let begins = |event: &Event| matches!(event, Event::Called { .. } | Event::QueuedInPool { .. });
+            if let Some(place) = self.commit.log.iter().rposition(|entry| begins(&entry.event)) {
+                self.commit.log.remove(place);
+            }
+            if self.call.take().is_none() {
                 match self.session.in_hand.take_call(thread, number) {
                     CallState::InFlight => {
                         self.session.cancel_call(thread);

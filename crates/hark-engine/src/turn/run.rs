@@ -226,6 +226,10 @@ impl Worker<'_> {
     pub(super) fn call_again(&mut self, loaded: &Loaded, live: &mut Live, was_lost: bool) -> Next {
         let Some(pending) = live.call.take() else { return Next::End(Ending::Stays) };
         let mut pending = *pending;
+        if live.waits_for_pool {
+            // Whatever became of the processes that have taken it, none of them has begun this attempt.
+            return Next::End(self.make_try(pending, loaded.thread, live));
+        }
         if self.session.in_hand.is_withdrawn(loaded.thread, loaded.live) {
             // This attempt has not begun, and is already in the history.
             return Next::End(self.make_call(pending, loaded.thread, live));
@@ -246,13 +250,21 @@ impl Worker<'_> {
         Next::End(self.make_try(pending, loaded.thread, live))
     }
 
-    /// Makes the next attempt of a call.
+    /// Makes the next attempt of a call, or leaves it to the processes of its pool.
     fn make_try(&mut self, pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
-        if self.session.is_resumable() {
+        let is_made_here = self.enter_place_of(pending.foreign, live);
+        if self.session.is_resumable() && (is_made_here || !live.waits_for_pool) {
             let function = shortened(self.foreign_name(pending.foreign)).into_owned();
             let executable = self.session.program().executable();
             let arguments = short_texts(&pending.arguments, executable, SHOWN_CALL_MAX);
-            self.log(thread, Event::Called { function, attempt: pending.attempt, arguments });
+            let attempt = pending.attempt;
+            let event = if is_made_here {
+                Event::Called { function, attempt, arguments }
+            } else {
+                let pool = live.demand.place.pool().to_string();
+                Event::QueuedInPool { pool, function, attempt, arguments }
+            };
+            self.log(thread, event);
         }
         self.make_call(pending, thread, live)
     }
@@ -260,7 +272,8 @@ impl Worker<'_> {
     fn make_call(&mut self, mut pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
         let PendingCall { foreign, attempt, timeout, .. } = pending;
         live.attempts = attempt;
-        if !self.enter_place_of(foreign, live) {
+        live.waits_for_pool = !self.enter_place_of(foreign, live);
+        if live.waits_for_pool {
             live.call = Some(Box::new(pending));
             return Ending::Moves(live.calls);
         }

@@ -59,6 +59,12 @@ fn write_fields<W: Write>(event: &Event, outcome: &Outcome<'_>, json: &mut Json<
             write_gate(gate, json)?;
             write_until(*until, json)
         }
+        Event::QueuedInPool { pool, function, attempt, arguments } => {
+            json.entry("pool", pool)?;
+            json.entry("function", function)?;
+            json.entry("arguments", arguments)?;
+            json.entry_of("attempt", attempt)
+        }
         Event::Finished => json.entry_or_null("value", outcome.value.map(String::as_str)),
         Event::Broke { kind, message } => {
             json.entry("kind", kind)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hark_backends::System;
 use hark_engine::{
-    Awaiting, Engine, Event, FutureId, HistoryReader, LogEntry, Record, SessionId, SessionStorage, StorageError,
+    Awaiting, Engine, Event, FutureId, HistoryReader, Live, LogEntry, Record, SessionId, SessionStorage, StorageError,
     Surroundings, ThreadId, ThreadStatus, Timestamp, storage::Range,
 };
 use hark_machine::Until;
@@ -111,12 +111,12 @@ impl Watched {
                 let Record::Live(thread, live) = record else { continue };
                 match &live.status {
                     ThreadStatus::Runnable => {}
-                    ThreadStatus::Calling(_) => facts.calls += 1,
+                    ThreadStatus::Calling(_) if !live.waits_for_pool => facts.calls += 1,
                     ThreadStatus::Sleeping(until) => {
                         facts.wakes = Some(facts.wakes.map_or(*until, |wakes| wakes.min(*until)));
                     }
-                    status => {
-                        let (what, for_thread) = waited_for(status);
+                    _ => {
+                        let (what, for_thread) = waited_for(&live);
                         let key = (index, thread);
                         let time = match self.since.remove(&key) {
                             Some((before, time)) if before == what => time,
@@ -142,9 +142,9 @@ impl Watched {
 }
 
 /// What a thread waits for, and whether that is another thread.
-fn waited_for(status: &ThreadStatus) -> (String, bool) {
+fn waited_for(live: &Live) -> (String, bool) {
     let of_future = |future: FutureId| (future.to_string(), matches!(future, FutureId::Thread(_)));
-    match status {
+    match &live.status {
         ThreadStatus::Waiting(awaited) | ThreadStatus::Following(awaited) => of_future(awaited.into()),
         ThreadStatus::Awaiting(awaiting) => {
             let Awaiting { futures, count, until, .. } = &**awaiting;
@@ -156,7 +156,8 @@ fn waited_for(status: &ThreadStatus) -> (String, bool) {
             (if is_short { format!("{quantity} of {count} threads") } else { awaiting.to_string() }, for_threads)
         }
         ThreadStatus::Queued(request) => (request.gate.to_string(), false),
-        ThreadStatus::Runnable | ThreadStatus::Sleeping(_) | ThreadStatus::Calling(_) => (String::new(), true),
+        ThreadStatus::Calling(_) => (format!("a worker of pool `{}`", live.demand.place.pool()), false),
+        ThreadStatus::Runnable | ThreadStatus::Sleeping(_) => (String::new(), true),
     }
 }
 
@@ -168,7 +169,11 @@ fn read_waits(records: &dyn SessionStorage, mut note: impl FnMut(ThreadId, Times
         for LogEntry { time, thread, event } in page {
             if matches!(
                 event,
-                Event::Waited { .. } | Event::Awaited { .. } | Event::Followed { .. } | Event::Queued { .. }
+                Event::Waited { .. }
+                    | Event::Awaited { .. }
+                    | Event::Followed { .. }
+                    | Event::Queued { .. }
+                    | Event::QueuedInPool { .. }
             ) {
                 note(thread, time);
             }

@@ -85,8 +85,12 @@ fn about(thread: &Shown, is_served: bool, columns: Option<usize>) -> String {
     if let Some(value) = &thread.value {
         out.push_str(&format!(" with {}", escape::line(&columns::cut(value, room))));
     }
-    if let Some(pool) = thread.pool.as_deref().filter(|_| matches!(thread.state, "ready" | "running" | "calling")) {
-        out.push_str(&format!(", in pool `{}`", escape::line(pool)));
+    if let Some(pool) = thread.pool.as_deref().map(escape::line) {
+        match thread.state {
+            "ready" => out.push_str(&format!(", for a worker of pool `{pool}`")),
+            "running" | "calling" => out.push_str(&format!(", in pool `{pool}`")),
+            _ => {}
+        }
     }
     if let Some(progress) = &thread.progress {
         out.push_str(&format!(", progress {}", escape::line(&escape::cut(progress, DETAIL_CHARACTERS_MAX))));
