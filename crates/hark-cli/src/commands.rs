@@ -24,6 +24,7 @@ pub mod sync;
 pub mod test;
 pub mod timeline;
 pub mod transfer;
+mod unserved;
 mod values;
 pub mod worker;
 

@@ -304,11 +304,16 @@ impl Serving {
     }
 }
 
+/// Whether other processes run this unfinished session: its threads of the default pool, which this process would run.
+pub fn is_run_elsewhere(storage: &dyn Storage, id: &SessionId) -> Result<bool, StorageError> {
+    storage.tenure().is_run_elsewhere(id, &default_pool(), System.steady_now())
+}
+
 /// Who continues a session that this process leaves: where threads are leased, workers may be running it already.
 pub fn who_continues(storage: &dyn Storage, id: &SessionId, place: &Place) -> String {
     let is_leased = matches!(storage.tenure(), StorageTenure::Leases(_));
     // If that cannot be found out, the command does so again.
-    if is_leased && storage.tenure().is_served_elsewhere(id, System.steady_now()).unwrap_or(false) {
+    if is_leased && is_run_elsewhere(storage, id).unwrap_or(false) {
         return format!("a worker continues it, and `{}` prints its output", place.command(&format!("stdout {id}")));
     }
     format!("`{}` continues it", place.command(&format!("resume {id}")))

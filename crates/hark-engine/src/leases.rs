@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::place::Pools;
+use crate::place::{Place, Pools};
 use crate::record::Due;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
@@ -98,6 +98,44 @@ pub enum Coverage {
     Only(Vec<SessionId>),
 }
 
+/// What a process tells others of the threads that it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Of which sessions. A session is not moved away from a process that covers it, whatever its pools.
+    pub coverage: Coverage,
+    /// Of which pools.
+    pub pools: Pools,
+}
+
+impl Announcement {
+    /// Whether the process takes threads of this session that run in this place.
+    pub fn serves(&self, id: &SessionId, place: &Place) -> bool {
+        self.coverage.has(id) && self.pools.serve(place)
+    }
+}
+
+impl Coverage {
+    /// Whether this session is covered.
+    pub fn has(&self, id: &SessionId) -> bool {
+        match self {
+            Coverage::All => true,
+            Coverage::Only(sessions) => sessions.binary_search(id).is_ok(),
+        }
+    }
+}
+
+/// Whether these processes together take the threads of all these pools of a session.
+pub(crate) fn serve_all(processes: &[Announcement], id: &SessionId, pools: &Pools) -> bool {
+    let mut covering = processes.iter().filter(|process| process.coverage.has(id));
+    match pools {
+        Pools::All => covering.any(|process| process.pools == Pools::All),
+        Pools::Only(pools) => pools.iter().all(|pool| {
+            let place = Place::new(pool.clone(), None);
+            processes.iter().any(|process| process.serves(id, &place))
+        }),
+    }
+}
+
 /// The leases of a storage. None of its sessions has a server.
 pub trait Leases: Send + Sync {
     /// How long a process may be unresponsive before others take its threads.
@@ -149,14 +187,22 @@ pub trait Leases: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn abandoned(&self, now: Timestamp) -> Result<Vec<SessionId>, StorageError>;
 
-    /// Tells other processes the sessions whose threads this process takes from now on. A storage that keeps no list of
-    /// its processes has nothing to do.
+    /// Tells other processes which threads this process takes from now on. A storage that keeps no list of its processes
+    /// has nothing to do.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn announce_coverage(&self, coverage: &Coverage) -> Result<(), StorageError> {
-        let _ = coverage;
+    fn announce(&self, announcement: &Announcement) -> Result<(), StorageError> {
+        let _ = announcement;
         Ok(())
+    }
+
+    /// What the other live processes have announced. None from a storage that keeps no list of its processes.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn announced_by_others(&self) -> Result<Option<Vec<Announcement>>, StorageError> {
+        Ok(None)
     }
 
     /// See [`Tenure::hold`](crate::Tenure::hold).

@@ -13,8 +13,9 @@ use crate::commit::{Commit, Outcome};
 use crate::dispatch::Dispatcher;
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
-use crate::leases::Leases;
+use crate::leases::{Leases, serve_all};
 use crate::limits::{COMMIT_RECORDS_MAX, MOVE_TIME_MAX, THREADS_MAX};
+use crate::place::Pools;
 use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned, Waiter};
 use crate::servers::Servers;
 use crate::space::Space;
@@ -108,6 +109,19 @@ impl Tenure<'_> {
             Tenure::Servers(servers) => servers.is_served_elsewhere(id),
             Tenure::Leases(leases) => leases.is_served_elsewhere(id, now),
         }
+    }
+
+    /// Whether other live processes run the threads of all these pools of this unfinished session. Where the storage does
+    /// not know which pools they serve, these count as served.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    pub fn is_run_elsewhere(&self, id: &SessionId, pools: &Pools, now: Timestamp) -> Result<bool, StorageError> {
+        if !self.is_served_elsewhere(id, now)? {
+            return Ok(false);
+        }
+        let Tenure::Leases(leases) = self else { return Ok(true) };
+        Ok(leases.announced_by_others()?.is_none_or(|others| serve_all(&others, id, pools)))
     }
 }
 

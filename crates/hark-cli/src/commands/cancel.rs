@@ -1,7 +1,7 @@
 //! `hark cancel`
 //!
 //! Cancels all threads of the session, so that they can clean up. The process that serves the session runs them
-//! meanwhile; if there is none, this process does. When their time is over, the session is ended at once, as with
+//! meanwhile; if there is none, or only some of other pools, this process does. When their time is over, the session is ended at once, as with
 //! `--now`.
 
 use std::io::{self, IsTerminal};
@@ -100,7 +100,7 @@ fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> R
         if summary.record.state.is_over() {
             break;
         }
-        if !summary.is_served {
+        if !session::is_run_elsewhere(&*store.storage, id).map_err(storage::failure)? {
             serve(store, id, until, interruption)?;
         }
         thread::sleep(LOOK_EVERY);

@@ -10,11 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hark_backends::System;
 use hark_bytecode::Executable;
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{Invoker, Observer, Options, OutputItem, Report, Scope, SessionId, SessionState, Status, Storage};
+use hark_engine::{
+    Filter, Invoker, Observer, Options, OutputItem, Report, Scope, SessionId, SessionState, Status, Storage,
+};
 use hark_machine::Value;
 
 use super::kept::{Store, can_be_resumed, outside_failure, shown_state};
 use super::progress::{Progress, SESSIONS_MAX, Watched};
+use super::unserved::{self, Pooled};
 use super::{BROKEN, FINISHED, changed};
 use crate::args::GoOn;
 use crate::failure::Failure;
@@ -44,13 +47,15 @@ pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
         Some(id) => {
             let summary = store.find(Some(id))?;
             let may_be_left = shown_state(&summary) == "running" && store.storage.lease_of_the_lost().is_some();
-            if !can_be_resumed(&summary) && !may_be_left {
+            let is_left = shown_state(&summary) == "running" && !is_run_elsewhere(&store, &summary.id)?;
+            if !can_be_resumed(&summary) && !may_be_left && !is_left {
                 let failure = Failure::usage(format!("session {} is {}", summary.id, shown_state(&summary)));
-                return Err(failure.with_hint(if summary.is_served {
-                    "another process serves it"
-                } else {
-                    "only a suspended session can be resumed"
-                }));
+                let why = match summary.is_served {
+                    true => "another process serves it",
+                    false => "only a suspended session can be resumed",
+                };
+                let notes = unserved::notes(&*store.storage, &[summary.id], &store.place);
+                return Err(failure.with_hint([why.to_owned()].into_iter().chain(notes).collect::<Vec<_>>().join("; ")));
             }
             Some(summary.id)
         }
@@ -77,15 +82,18 @@ pub fn retry(wanted: &GoOn) -> Result<u8, Failure> {
         }
         other => outside_failure(other),
     })?;
-    let now = store.find(Some(summary.id.as_str()))?;
-    if now.is_served {
-        return leave_to_worker(wanted, &summary.id);
+    if is_run_elsewhere(&store, &summary.id)? {
+        return leave_to_worker(wanted, &store, &summary.id);
     }
     go_on(wanted, store, Some(&summary.id))
 }
 
+fn is_run_elsewhere(store: &Store, id: &SessionId) -> Result<bool, Failure> {
+    session::is_run_elsewhere(&*store.storage, id).map_err(storage::failure)
+}
+
 /// The worker that serves the session has been notified.
-fn leave_to_worker(wanted: &GoOn, id: &SessionId) -> Result<u8, Failure> {
+fn leave_to_worker(wanted: &GoOn, store: &Store, id: &SessionId) -> Result<u8, Failure> {
     if wanted.kept.json {
         report::write_list(|json| {
             json.open('{')?;
@@ -95,8 +103,13 @@ fn leave_to_worker(wanted: &GoOn, id: &SessionId) -> Result<u8, Failure> {
         })?;
     } else if !wanted.quiet {
         output::write_out(&format!("a worker continues {id}\n"))?;
+        tell_all(&unserved::notes(&*store.storage, std::slice::from_ref(id), &store.place));
     }
     Ok(FINISHED)
+}
+
+fn tell_all(notes: &[String]) {
+    notes.iter().for_each(|note| output::tell(&format!("{note}\n")));
 }
 
 fn nothing(wanted: &GoOn, place: &Place) -> Result<u8, Failure> {
@@ -196,6 +209,10 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     serving.attend(Scope::Own)?;
     let (shared, watched) = (storage.shared(), resumed.clone());
     progress.watch(move || Some(watch(&*shared, &watched)));
+    let pools = (!wanted.quiet && !wanted.kept.json).then(|| {
+        let watched = resumed.clone();
+        unserved::Watch::start(storage.shared(), place.clone(), move |storage| Pooled::among(storage, &watched))
+    });
     ends.expect(resumed.len() + held.sessions.len());
     let engine = serving.engine.clone();
     let resume_one = move |id: &SessionId| Ok(!engine.resume(Some(id), &observer, &on_end)?.is_empty());
@@ -204,6 +221,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     // The panic hook has reported a panic.
     let _ = watch.join();
     let ended = serving.end();
+    drop(pools);
     drop(progress);
     stream.close().map_err(Failure::Output)?;
     let mut reports = std::mem::take(&mut *ends.reports.lock().unwrap_or_else(PoisonError::into_inner));
@@ -218,7 +236,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     let store = Store { project, storage, place };
     if let Some(id) = only.filter(|_| reports.is_empty()) {
         // A worker has taken it first.
-        return leave_to_worker(wanted, id);
+        return leave_to_worker(wanted, &store, id);
     }
     let left = std::mem::take(&mut *ends.left.lock().unwrap_or_else(PoisonError::into_inner));
     show(wanted, &store, &reports, &left)?;
@@ -264,7 +282,9 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report], left: &[SessionId]) ->
     }
     if !wanted.quiet {
         if reports.is_empty() && left.is_empty() {
-            return output::write_out(&format!("no sessions to resume in {}\n", store.place.store()));
+            output::write_out(&format!("no sessions to resume in {}\n", store.place.store()))?;
+            tell_all(&unserved::notes(&*store.storage, &running(store)?, &store.place));
+            return Ok(());
         }
         left.iter().try_for_each(|id| output::write_out(&format!("a worker continues {id}\n")))?;
     }
@@ -294,6 +314,13 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report], left: &[SessionId]) ->
         }
     }
     Ok(())
+}
+
+/// The sessions that run, in other processes.
+fn running(store: &Store) -> Result<Vec<SessionId>, Failure> {
+    let running = Filter { state: Some(SessionState::Running), limit: Some(SESSIONS_MAX), ..Filter::default() };
+    let listed = store.catalog()?.list(&running).map_err(storage::failure)?;
+    Ok(listed.into_iter().flatten().map(|summary| summary.id).collect())
 }
 
 /// The program of each session; an empty one if it cannot be read, which its report tells.

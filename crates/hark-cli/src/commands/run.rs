@@ -11,6 +11,7 @@ use hark_engine::{Disagreement, Engine, GateKind, Keyed, OutputItem, Report, Ses
 use hark_machine::{Program, text_of};
 
 use super::progress::{Progress, Watched};
+use super::unserved::{self, Pooled};
 use super::{BROKEN, FINISHED};
 use crate::args::{self, Run};
 use crate::entry::Entry;
@@ -183,8 +184,12 @@ fn run_for_people(
     let mut stream = None;
     let announces = !quiet && session.storage.catalog().is_some();
     let dim = |text: String| output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
+    let mut pools = None;
     let begun = |id: &SessionId, engine: &Arc<Engine>| {
         watch(&mut progress, session, id, Some(engine));
+        pools = Pooled::new(&*session.storage, id, program)
+            .filter(|_| !quiet)
+            .map(|pooled| unserved::Watch::start(session.storage.clone(), place.clone(), |_| vec![pooled]));
         if announces {
             let key = session.labels.key.as_ref().map(|key| format!(", {key}")).unwrap_or_default();
             dim(format!("session {id}{}", escape::line(&key)));
@@ -206,6 +211,7 @@ fn run_for_people(
             keyed::follow(session, &id, &mut output::write_raw)?
         }
     };
+    drop(pools);
     drop(progress);
     if let Some(stream) = stream {
         if let Some(result) = report.result.as_ref().filter(|result| !matches!(result, hark_machine::Value::Null)) {

@@ -10,15 +10,15 @@ use hark_engine::outside::Outside;
 use hark_engine::step::FIRST;
 use hark_engine::storage::Range;
 use hark_engine::{
-    Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Pool, Record, Report, SessionState, Summary, Surroundings,
-    Tenure, ThreadId, ThreadStatus, Timestamp,
+    Announcement, Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Place, Pool, Record, Report, SessionState,
+    Summary, Surroundings, Tenure, ThreadId, ThreadStatus, Timestamp,
 };
 use hark_machine::{Thread, TraceFrame};
 use serde_json::value::RawValue;
 
 use super::kept::{Store, outside_failure, shown_duration, shown_state};
 use super::sessions::write_summary_fields;
-use super::{FINISHED, changed, values};
+use super::{FINISHED, changed, unserved, values};
 use crate::args::OfSession;
 use crate::failure::Failure;
 use crate::output;
@@ -99,8 +99,7 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let summary = store.find(wanted.id.as_deref())?;
     let session = store.outside(&summary.id)?;
-    let is_leased = matches!(store.storage.tenure(), Tenure::Leases(_));
-    let threads = threads_of(&session, &summary, is_leased)?;
+    let threads = threads_of(&session, &summary, &store.storage.tenure())?;
     let report = session.report(summary.is_served).map_err(outside_failure)?;
     let executable = session.program().executable();
     let lines = Lines::new(&executable.sources);
@@ -122,7 +121,11 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
         SessionState::Broken => Some(store.place.command(&format!("retry {}", summary.id))),
         _ => None,
     };
-    let notes = Notes { note, retry };
+    let pools = match summary.is_served {
+        true => unserved::notes(&*store.storage, std::slice::from_ref(&summary.id), &store.place),
+        false => Vec::new(),
+    };
+    let notes = Notes { note, pools, retry };
     output::write_out(&drawn(&summary, &threads, &report, &session, &lines, &notes))?;
     Ok(FINISHED)
 }
@@ -131,11 +134,25 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
 struct Notes {
     /// Whether its program has changed.
     note: Option<String>,
+    /// The pools that it needs and that no worker serves.
+    pools: Vec<String>,
     /// The command that continues it, if it is broken.
     retry: Option<String>,
 }
 
-fn threads_of(session: &Outside<'_>, summary: &Summary, is_leased: bool) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
+fn threads_of(
+    session: &Outside<'_>,
+    summary: &Summary,
+    tenure: &Tenure<'_>,
+) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
+    let (is_leased, announced) = match tenure {
+        Tenure::Leases(leases) => (true, leases.announced_by_others().map_err(storage::failure)?),
+        Tenure::Process | Tenure::Servers(_) => (false, None),
+    };
+    let is_served = |place: &Place| {
+        let serves = |process: &Announcement| process.serves(&summary.id, place);
+        summary.is_served && announced.as_ref().is_none_or(|processes| processes.iter().any(serves))
+    };
     let mut threads: BTreeMap<ThreadId, Shown> = BTreeMap::new();
     let mut history = HistoryReader::new(session.records());
     while let Some(page) = history.page().map_err(storage::failure)? {
@@ -152,7 +169,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary, is_leased: bool) -> Resu
         let calls = live.call.as_ref().map(|call| (call.foreign, call.attempt));
         let state = live.state.take();
         // The storage does not record which threads have a worker at this moment.
-        let may_run = summary.is_served && state.as_ref().is_some_and(Thread::has_begun);
+        let may_run = is_served(&live.demand.place) && state.as_ref().is_some_and(Thread::has_begun);
         (thread.state, thread.detail) = match &live.status {
             ThreadStatus::Runnable => (if may_run { "running" } else { "ready" }, String::new()),
             ThreadStatus::Waiting(awaited) => ("waiting", format!("for {}", FutureId::from(awaited))),
@@ -284,6 +301,7 @@ fn drawn(
     if let Some(note) = &notes.note {
         field("note", note);
     }
+    notes.pools.iter().for_each(|note| field("note", note));
     field("started", &about.started.to_string());
     if let Some(ended) = summary.record.ended {
         field("ended", &format!("{ended}, after {}", shown_duration(about.started, ended)));

@@ -45,4 +45,5 @@ mod sync;
 mod terminal;
 mod testing;
 mod testing_stubs;
+mod unserved_pools;
 mod worker_log;

@@ -7,11 +7,11 @@ use crate::harness::{Beside, Folder, wait_until};
 use crate::leases::end;
 use crate::terminal::{OnTerminal, without_color};
 
-const SETTINGS: &str =
+pub const SETTINGS: &str =
     "[project]\nstorage = \"sqlite\"\n[sessions]\ntenure = \"threads\"\nlease = 1\n[python]\nworkers = 2\n";
 
 const PROGRAM: &str = r#"#[pool("gpu")] import(infer, work, 1);
-import(note, work, 1);
+import(note, work, 1); import(fails, work, 0);
 #[pool("gpu")] fn train(n) { a = note("train"); sleep(0.01); b = infer(n); a + b }
 fn main() {
   x = infer(1);
@@ -23,6 +23,8 @@ fn many(n) { sum(map_async(range(parse_int(n)), lambda (i) { note("many"); infer
 fn cleans() { try { infer(1) } catch e { print("cleaned up"); error(e) } }
 #[pool("gpu")] fn sleeper() { print("sleeps"); try { sleep(1000) } catch e { print("one"); sleep(0.3); print("two"); error(e) } }
 fn left() { x = async sleeper(); sleep(1000); await x }
+fn breaks() { note("breaks"); fails(); infer(3) }
+fn tidies() { try { sleep(1000) } catch e { print("tidied up"); error(e) } }
 fn undone() { try { sleep(1000) } catch e { print("cleans up"); infer(7) } }
 "#;
 
@@ -32,6 +34,9 @@ def note(name):
     with open("calls", "a") as file:
         file.write(f"{name} {os.environ.get('WHERE', '-')}\n")
     return 1
+def fails():
+    if os.path.exists("bad"):
+        raise ValueError("bad")
 def infer(n):
     if os.path.exists("slow"):
         time.sleep(0.01)
@@ -39,33 +44,33 @@ def infer(n):
     return n * 10
 "#;
 
-fn folder(test: &str) -> Folder {
+pub fn folder(test: &str) -> Folder {
     let folder = Folder::with(test, PROGRAM);
     folder.write("hark.toml", SETTINGS);
     folder.write("src/work.py", WORK);
     folder
 }
 
-fn worker(folder: &Folder, place: &str, pools: &str) -> Beside {
+pub fn worker(folder: &Folder, place: &str, pools: &str) -> Beside {
     let mut command = folder.command(["worker", "-q"].into_iter().chain(pools.split_whitespace()));
     command.env("WHERE", place);
     Beside::start_command(command)
 }
 
-fn start(folder: &Folder, words: &str) -> String {
+pub fn start(folder: &Folder, words: &str) -> String {
     folder.hark(&format!("run --detach x.hk {words}")).stdout.trim().to_owned()
 }
 
-fn state(folder: &Folder) -> String {
+pub fn state(folder: &Folder) -> String {
     folder.hark("show --json").json()["status"].as_str().unwrap_or_default().to_owned()
 }
 
-fn wait_for_end(folder: &Folder) {
+pub fn wait_for_end(folder: &Folder) {
     wait_until("the end", || state(folder) == "finished");
 }
 
 /// Which calls were made where, and how many.
-fn calls(folder: &Folder) -> BTreeMap<String, usize> {
+pub fn calls(folder: &Folder) -> BTreeMap<String, usize> {
     let mut calls = BTreeMap::new();
     let lines = fs::read_to_string(folder.path().join("calls")).unwrap_or_default();
     lines.lines().for_each(|line| *calls.entry(line.to_owned()).or_default() += 1);

@@ -17,14 +17,14 @@ use crate::demand::Demand;
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::journal::Milestone;
-use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
+use crate::leases::{Announcement, HeldThread, Leases, Left, Taken, Terms, serve_all};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX, RECORD_TIME_MAX};
 use crate::outside::leave_gates;
 use crate::record::{Key, SessionState};
 use crate::server::Server;
 use crate::session::Session;
 use crate::step;
-use crate::storage::{Filter, StorageError, Tenure};
+use crate::storage::{Filter, StorageError, Summary, Tenure};
 use crate::surroundings::Timestamp;
 use crate::throttle;
 pub(super) use capacity::Capacity;
@@ -205,24 +205,33 @@ impl Serving {
         }
     }
 
-    /// The sessions that are not over and that no other process serves; or only this one, if it is not over.
+    /// The sessions that are not over and whose threads of these pools no other process runs; or only this one, if it is
+    /// not over.
     pub fn unfinished(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError> {
         let catalog = self.catalog()?;
         if let Some(id) = only {
             let is_unfinished = catalog.record(id)?.is_some_and(|(_, record)| !record.state.is_over());
             return Ok(is_unfinished.then(|| id.clone()).into_iter().collect());
         }
+        let others = self.leases()?.announced_by_others()?;
         let mut unfinished = Vec::new();
         for state in [SessionState::Running, SessionState::Moving, SessionState::Importing] {
             let listed = catalog.list(&Filter { state: Some(state), ..Filter::default() })?;
             unfinished.extend(listed.into_iter().filter_map(|listed| match listed {
-                Ok(summary) => (!summary.is_served).then_some(summary.id),
+                Ok(summary) => self.is_left_to(&summary, others.as_deref()).then_some(summary.id),
                 // Its waiter will be told that it cannot continue.
                 Err(damaged) => Some(damaged.id),
             }));
         }
         unfinished.sort_unstable();
         Ok(unfinished)
+    }
+
+    /// Whether an unfinished session is left to this process, where others have announced this.
+    fn is_left_to(&self, summary: &Summary, others: Option<&[Announcement]>) -> bool {
+        let is_moving = summary.record.state != SessionState::Running;
+        let are_served = |others| is_moving || serve_all(others, &summary.id, &self.options.pools);
+        !(summary.is_served && others.is_none_or(are_served))
     }
 
     /// The sessions whose ends callers of this process wait for.

@@ -1,6 +1,7 @@
-//! Which sessions' threads a process takes that leases threads, as others see it.
+//! Which threads a process takes that leases threads, as others see it.
 //!
-//! `servers/NUMBER.coverage` is beside the process's lock. It contains `*` for all sessions, or else a line for each session.
+//! `servers/NUMBER.coverage` is beside the process's lock. Its first line has the names of the process's pools, or is `*` for
+//! all there are. Then follows `*` for all sessions, or else a line for each session.
 //! The file is replaced as a whole, so that no process reads a part of it, and is never synced: it counts only while the
 //! process lives.
 
@@ -8,18 +9,23 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use hark_engine::{Coverage, SessionId};
+use hark_engine::{Announcement, Coverage, Pool, Pools, SessionId};
 
 use super::private;
 
 const ALL: &str = "*";
 
 /// Replaces the file.
-pub(super) fn write(path: &Path, coverage: &Coverage) -> io::Result<()> {
-    let text = match coverage {
+pub(super) fn write(path: &Path, announcement: &Announcement) -> io::Result<()> {
+    let pools = match &announcement.pools {
+        Pools::All => ALL.to_owned(),
+        Pools::Only(pools) => pools.iter().map(Pool::to_string).collect::<Vec<String>>().join(" "),
+    };
+    let sessions = match &announcement.coverage {
         Coverage::All => ALL.to_owned(),
         Coverage::Only(sessions) => sessions.iter().map(|session| format!("{session}\n")).collect(),
     };
+    let text = format!("{pools}\n{sessions}");
     let new = path.with_extension("coverage-new");
     // Only this process writes it; it may have failed before.
     match fs::remove_file(&new) {
@@ -31,12 +37,18 @@ pub(super) fn write(path: &Path, coverage: &Coverage) -> io::Result<()> {
 }
 
 /// Reads the file. A process that has not announced anything has none.
-pub(super) fn read(path: &Path) -> Option<Coverage> {
+pub(super) fn read(path: &Path) -> Option<Announcement> {
     let text = io::read_to_string(private::open_file(path).ok()?).ok()?;
-    Some(match text.as_str() {
+    let (pools, sessions) = text.split_once('\n')?;
+    let pools = match pools {
+        ALL => Pools::All,
+        names => names.split(' ').filter_map(|name| name.parse::<Pool>().ok()).collect(),
+    };
+    let coverage = match sessions {
         ALL => Coverage::All,
-        text => Coverage::Only(text.lines().map(SessionId::from_text).collect()),
-    })
+        sessions => Coverage::Only(sessions.lines().map(SessionId::from_text).collect()),
+    };
+    Some(Announcement { coverage, pools })
 }
 
 #[cfg(test)]
@@ -44,14 +56,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_coverage_is_read_as_it_was_last_written() {
+    fn an_announcement_is_read_as_it_was_last_written() {
         let path = std::env::temp_dir().join(format!("hark-coverage-{}.coverage", std::process::id()));
         let _ = fs::remove_file(&path);
         assert_eq!(read(&path), None);
         let ids = ["0000000000000001", "0000000000000002"].map(SessionId::from_text);
-        for coverage in [Coverage::All, Coverage::Only(ids.to_vec()), Coverage::Only(Vec::new())] {
-            write(&path, &coverage).unwrap();
-            assert_eq!(read(&path), Some(coverage));
+        let pools = |names: &[&str]| names.iter().map(|name| name.parse::<Pool>().unwrap()).collect();
+        for pools in [Pools::All, pools(&["default"]), pools(&["gpu", "default"]), pools(&[])] {
+            for coverage in [Coverage::All, Coverage::Only(ids.to_vec()), Coverage::Only(Vec::new())] {
+                let announcement = Announcement { coverage, pools: pools.clone() };
+                write(&path, &announcement).unwrap();
+                assert_eq!(read(&path), Some(announcement));
+            }
         }
         fs::remove_file(&path).unwrap();
     }

@@ -2,7 +2,7 @@
 //!
 //! A session then has no server, unless it is being exported or imported, or was served before threads were leased;
 //! such a session is adopted when its server is dead. Beside its lock a process says whether it takes threads of all
-//! sessions, or of which (`coverage`): these are served as long as it is alive.
+//! sessions, or of which (`coverage`): these are served as long as it is alive, and nobody moves them, whatever pools it serves.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use hark_engine::rows::DueNumber;
 use hark_engine::{
-    Coverage, Demand, Due, HeldThread, Leases, Left, Pools, Servers, SessionId, Stamp, StorageError, Taken, Terms,
-    Timestamp,
+    Announcement, Coverage, Demand, Due, HeldThread, Leases, Left, Pools, Servers, SessionId, Stamp, StorageError,
+    Taken, Terms, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -122,10 +122,14 @@ impl Leases for Shared {
         })
     }
 
-    fn announce_coverage(&self, coverage: &Coverage) -> Result<(), StorageError> {
-        let announced = self.server()?.announce_coverage(coverage);
+    fn announce(&self, announcement: &Announcement) -> Result<(), StorageError> {
+        let announced = self.server()?.announce(announcement);
         // The folder may have been removed.
         announced.map_err(|error| self.check_in_place().err().unwrap_or(error))
+    }
+
+    fn announced_by_others(&self) -> Result<Option<Vec<Announcement>>, StorageError> {
+        Ok(Some(self.others().filter_map(|number| server::announced(&self.folder, number)).collect()))
     }
 
     fn next_due(&self, pools: &Pools, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
@@ -187,8 +191,13 @@ impl Leases for Shared {
 impl Shared {
     /// The sessions whose threads other processes take that are alive.
     pub(super) fn attended_by_others(&self) -> Attended {
+        self.attended_by(self.others())
+    }
+
+    /// The other processes that are alive.
+    fn others(&self) -> impl Iterator<Item = i64> {
         let me = self.server.get().map(server::Server::number);
-        self.attended_by(server::all_alive(&self.folder).into_iter().filter(|number| Some(*number) != me))
+        server::all_alive(&self.folder).into_iter().filter(move |number| Some(*number) != me)
     }
 
     /// The sessions whose threads processes take that are alive, this one included.
@@ -198,8 +207,8 @@ impl Shared {
 
     fn attended_by(&self, servers: impl Iterator<Item = i64>) -> Attended {
         let mut attended = Attended::default();
-        for coverage in servers.filter_map(|number| server::coverage(&self.folder, number)) {
-            match coverage {
+        for announced in servers.filter_map(|number| server::announced(&self.folder, number)) {
+            match announced.coverage {
                 Coverage::All => attended.all = true,
                 Coverage::Only(sessions) => attended.sessions.extend(sessions),
             }

@@ -17,7 +17,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hark_engine::{Coverage, StorageError};
+use hark_engine::{Announcement, StorageError};
 
 use super::dying::is_dying;
 use super::numbers::Numbers;
@@ -166,9 +166,9 @@ impl Server {
         is_known(&self.folder, self.number)
     }
 
-    /// Tells others which sessions' threads it takes.
-    pub fn announce_coverage(&self, coverage: &Coverage) -> Result<(), StorageError> {
-        coverage::write(&coverage_path(&self.folder, self.number), coverage).map_err(|error| {
+    /// Tells others which threads it takes.
+    pub fn announce(&self, announcement: &Announcement) -> Result<(), StorageError> {
+        coverage::write(&coverage_path(&self.folder, self.number), announcement).map_err(|error| {
             let otherwise =
                 || StorageError::Permanent(format!("nothing can be written to `{}`: {error}", self.folder.display()));
             shortage::of_io(&self.folder, &error, otherwise)
@@ -297,7 +297,7 @@ pub(super) fn all_alive(folder: &Path) -> Vec<i64> {
 }
 
 /// What this server takes, as it has last announced.
-pub(super) fn coverage(folder: &Path, number: i64) -> Option<Coverage> {
+pub(super) fn announced(folder: &Path, number: i64) -> Option<Announcement> {
     coverage::read(&coverage_path(&folder.join(FOLDER), number))
 }
 

@@ -48,9 +48,7 @@ pub fn follow(
         if is_over || server.is_none() && session.interruption.exit_status().is_some() {
             break;
         }
-        if server.is_none()
-            && !session.storage.tenure().is_served_elsewhere(id, System.steady_now()).map_err(storage::failure)?
-        {
+        if server.is_none() && !session::is_run_elsewhere(&*session.storage, id).map_err(storage::failure)? {
             server = Server::start(session, id)?;
         }
         thread::sleep(LOOK_INTERVAL);

@@ -1,7 +1,7 @@
-//! Announces to other processes which sessions' threads this process takes.
+//! Announces to other processes which threads this process takes.
 
 use super::{Capacity, Serving};
-use crate::leases::{Coverage, Left};
+use crate::leases::{Announcement, Coverage, Left};
 use crate::serving::lock;
 use crate::storage::StorageError;
 
@@ -16,8 +16,9 @@ impl Serving {
             false => Coverage::Only(self.waited_for()),
         };
         if announced.as_ref() != Some(&coverage) {
-            self.leases()?.announce_coverage(&coverage)?;
-            *announced = Some(coverage);
+            let announcement = Announcement { coverage, pools: self.options.pools.clone() };
+            self.leases()?.announce(&announcement)?;
+            *announced = Some(announcement.coverage);
         }
         Ok(())
     }
