@@ -177,6 +177,9 @@ pub enum Event {
     Interrupted,
     /// It was cancelled and exceeded its grace period, so it is stopped.
     Stopped,
+    /// It was stopped because its session was ended from outside.
+    #[serde(rename = "stopped with session")]
+    StoppedWithSession,
 }
 
 /// How many of several Futures a thread needs.
@@ -297,7 +300,7 @@ impl Event {
             Event::Resolved { .. } => "resolved",
             Event::FailedOutside { .. } => "failed",
             Event::Cancelled | Event::Interrupted => "cancelled",
-            Event::Stopped => "stopped",
+            Event::Stopped | Event::StoppedWithSession => "stopped",
         }
     }
 }
@@ -366,6 +369,7 @@ impl fmt::Display for Event {
             Event::Cancelled => formatter.write_str("the session was cancelled"),
             Event::Interrupted => formatter.write_str("was cancelled"),
             Event::Stopped => formatter.write_str("was stopped, because it did not end in time after it was cancelled"),
+            Event::StoppedWithSession => formatter.write_str("was stopped with its session"),
         }
     }
 }

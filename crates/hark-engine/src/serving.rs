@@ -232,7 +232,7 @@ impl Serving {
         let mut stamps = session.stamps();
         if is_cancelled {
             // The process that ended it may have been lost, or may not have seen a thread that was being started.
-            drop_threads(session.records(), &mut stamps)?;
+            drop_threads(session.records(), &mut stamps, session.now())?;
             session.leave_gates()?;
         }
         for thread in threads {

@@ -634,6 +634,8 @@ pub fn end_without_threads(
     now: Timestamp,
     commit: &mut Commit,
 ) {
+    let (kind, message) = (failure.error.kind.to_string(), failure.error.message.to_string());
+    commit.log.push(LogEntry { time: now, thread: FIRST, event: Event::Broke { kind, message } });
     let failed = FutureRecord::Failed(Arc::new(failure.clone()));
     commit.expect.push((Key::Live(FIRST), None));
     commit.expect.push((Key::Future(FIRST.into()), None));

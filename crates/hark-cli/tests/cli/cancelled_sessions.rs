@@ -1,5 +1,7 @@
 //! `hark cancel`: the threads of any session clean up, and it ends; `--now` ends it at once.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::harness::{Beside, Folder, wait_until};
@@ -147,7 +149,8 @@ fn a_second_command_ends_it_now() {
     assert!(second.stdout == cancelled || second.stderr.contains("it is cancelled"), "{second:?}");
     run.ended(&folder).is(1, "begun\ncleaning\n", "cancelled\n");
     let events = folder.hark("events --json").json();
-    let from_outside = events.as_array().unwrap().iter().filter(|event| event["of"] == "session");
+    let from_outside =
+        events.as_array().unwrap().iter().filter(|event| event["event"] == "cancelled" && event["of"] == "session");
     assert!(from_outside.count() == 1, "{events}");
 }
 
@@ -172,6 +175,17 @@ fn now_nothing_is_cleaned_up() {
     wait_for_line(&folder, "begun");
     assert_eq!(folder.hark("cancel --now 0").status, 0);
     run.ended(&folder).is(1, "begun\n", "cancelled\n");
+    // Each thread has ended once.
+    let events = folder.hark("events --json").json();
+    let of = |name: &str| -> BTreeSet<u64> {
+        let all = events.as_array().unwrap().iter().filter(|event| event["event"] == name);
+        all.map(|event| event["thread"].as_u64().unwrap()).collect()
+    };
+    let ended = events.as_array().unwrap().iter().filter(|event| event["event"] == "stopped").count();
+    assert!(of("started").len() > 1 && of("stopped") == of("started") && ended == of("started").len(), "{events}");
+    let lanes = folder.hark("timeline --json").json();
+    assert!(lanes.as_array().unwrap().iter().all(|lane| lane["end"] == "cancelled"), "{lanes}");
+    assert!(folder.hark("events").stdout.contains("was stopped with its session"));
 }
 
 #[test]

@@ -3,10 +3,12 @@
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
 use crate::demand::Demand;
+use crate::history::{Event, LogEntry};
 use crate::id::{Stamps, ThreadId};
 use crate::record::{Cancelling, Key, Record, SessionState, Versioned};
 use crate::step::{self, Plan};
 use crate::storage::{Range, SessionStorage, StorageError, wakes_per_commit};
+use crate::surroundings::Timestamp;
 
 impl Outside<'_> {
     /// Cancels all threads of the session, which may then clean up; the session ends as cancelled. A process must run
@@ -96,7 +98,7 @@ impl Outside<'_> {
         });
         // An earlier cancellation may have died before it removed the threads.
         if matches!(set, Ok(_) | Err(OutsideError::WrongState(SessionState::Cancelled))) {
-            drop_threads(&*self.records, &mut self.stamps())?;
+            drop_threads(&*self.records, &mut self.stamps(), self.surroundings.now())?;
             self.leave_gates()?;
         }
         self.dispatch(&[])?;
@@ -104,8 +106,15 @@ impl Outside<'_> {
     }
 }
 
-/// Removes the threads of a cancelled session. This terminates, because a child's number is greater than its parent's.
-pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps<'_>) -> Result<(), StorageError> {
+/// Removes the threads of a cancelled session, each with an event of its end. This terminates, because a child's number is
+/// greater than its parent's.
+pub(crate) fn drop_threads(
+    records: &dyn SessionStorage,
+    stamps: &mut Stamps<'_>,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    let most = wakes_per_commit(records) * 2 / 3;
+    let mut at_once = most;
     loop {
         let mut found = Vec::new();
         records.read(&[Key::Session], &mut found)?;
@@ -114,22 +123,30 @@ pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps<'_>
             // It was removed, and an older copy of it was imported.
             return Ok(());
         }
-        let live = records.scan(Range::Live(step::FIRST), wakes_per_commit(records) * 2 / 3)?;
+        let live = records.scan(Range::Live(step::FIRST), at_once)?;
         if live.is_empty() {
             return Ok(());
         }
+        let keys: Vec<Key> = live.iter().map(Record::key).collect();
+        let mut versions = Vec::with_capacity(keys.len());
+        records.read(&keys, &mut versions)?;
         let mut commit = Commit::new(stamps.next());
         commit.expect.push((Key::Session, Some(stamp)));
-        for record in live {
-            if let Record::Live(thread, _) = record {
-                commit.delete.push(Key::Live(thread));
-                commit.delete.push(Key::Cancel(thread));
-                if thread != step::FIRST {
-                    commit.delete.push(Key::Ready(thread));
-                }
+        for (key, version) in keys.into_iter().zip(versions) {
+            // One that has ended by itself meanwhile has left its own event.
+            let (Key::Live(thread), Some(version)) = (&key, version) else { continue };
+            let thread = *thread;
+            commit.delete.push(Key::Cancel(thread));
+            if thread != step::FIRST {
+                commit.delete.push(Key::Ready(thread));
             }
+            commit.log.push(LogEntry { time: now, thread, event: Event::StoppedWithSession });
+            commit.expect.push((key.clone(), Some(version.stamp)));
+            commit.delete.push(key);
         }
-        // A conflict or a lost answer shows in the next scan.
-        let _: Outcome = records.commit(&mut commit)?;
+        // A lost answer shows in the next scan. A process that has not noticed the end may still be running some of the
+        // threads: fewer of them are less likely to change before this commit.
+        let is_done = records.commit(&mut commit)? == Outcome::Done;
+        at_once = if is_done { most } else { (at_once / 2).max(1) };
     }
 }

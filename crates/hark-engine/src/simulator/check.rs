@@ -245,9 +245,7 @@ impl World {
             let seen = threads.entry(entry.thread).or_default();
             match entry.event {
                 Event::Started { .. } => seen.started += 1,
-                Event::Finished | Event::Broke { .. } => {
-                    seen.stopped += 1;
-                }
+                Event::Finished | Event::Broke { .. } | Event::StoppedWithSession => seen.stopped += 1,
                 Event::Retried => seen.retried += 1,
                 Event::Cancelled => cancelled += 1,
                 Event::Returned { .. } | Event::Raised { .. } => {}
@@ -270,7 +268,9 @@ impl World {
             return Err(format!("it was cancelled {cancelled} times"));
         }
         for (thread, seen) in threads {
-            let has_stopped_once = seen.stopped == seen.retried + 1 || was_cut_off && seen.stopped == seen.retried;
+            // The process that was to remove the threads may be lost.
+            let is_left = was_cut_off && self.disk.row(id, &Key::Live(thread)).is_some();
+            let has_stopped_once = seen.stopped + u32::from(is_left) == seen.retried + 1;
             if seen.started != 1 || !has_stopped_once {
                 let Seen { started, stopped, retried, .. } = seen;
                 return Err(format!("thread {thread} started {started}, stopped {stopped}, retried {retried} times"));

@@ -72,9 +72,9 @@ fn write_fields<W: Write>(event: &Event, outcome: &Outcome<'_>, json: &mut Json<
             json.key("data")?;
             write_value(outcome.data.unwrap_or(&Value::Null), outcome.executable, json)
         }
-        Event::Cancelled => json.entry("of", "session"),
-        Event::Interrupted => json.entry("of", "thread"),
-        Event::Resumed | Event::Retried | Event::Stopped => Ok(()),
+        Event::Cancelled | Event::StoppedWithSession => json.entry("of", "session"),
+        Event::Interrupted | Event::Stopped => json.entry("of", "thread"),
+        Event::Resumed | Event::Retried => Ok(()),
     }
 }
 

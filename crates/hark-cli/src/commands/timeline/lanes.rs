@@ -176,6 +176,7 @@ impl Lane {
                 self.error = Some(format!("{kind}: {message}"));
                 self.finish(if kind == "cancelled" { End::Cancelled } else { End::Broken }, at);
             }
+            Event::StoppedWithSession => self.finish(End::Cancelled, at),
             Event::Printed { .. }
             | Event::Resolved { .. }
             | Event::FailedOutside { .. }
