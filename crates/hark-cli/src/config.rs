@@ -97,9 +97,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether several processes run the threads of a session, as far as the settings tell.
-    pub fn has_pools(&self) -> bool {
-        match self.storage {
+    /// Whether several processes run the threads of a session, as far as the settings tell and the command line, which may
+    /// name another storage.
+    pub fn has_pools(&self, named: Option<StorageName>) -> bool {
+        match named.or(self.storage) {
             Some(StorageName::Memory) => false,
             Some(StorageName::Sqlite) | None => self.tenure == Tenure::Threads,
             #[cfg(feature = "dynamodb")]

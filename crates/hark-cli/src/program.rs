@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use hark_bytecode::{Executable, Sources};
 use hark_compiler::{Code, Compilation, Diagnostic, Main, compile_with};
 
+use crate::args::StorageName;
 use crate::failure::Failure;
 use crate::output;
 use crate::project::Loaded;
@@ -24,11 +25,16 @@ pub struct Compiled {
 impl Compiled {
     /// Compiles a program.
     pub fn new(loaded: &mut Loaded) -> Compiled {
+        Compiled::for_storage(loaded, None)
+    }
+
+    /// Compiles a program for sessions in this storage, or in that of the settings.
+    pub fn for_storage(loaded: &mut Loaded, storage: Option<StorageName>) -> Compiled {
         let Loaded { source, form, modules, project } = loaded;
         let file = modules.main();
         let main = Main { path: &source.path, file: file.as_deref(), text: &source.text, form: *form };
         let Compilation { executable, mut diagnostics, sources } = compile_with(main, modules);
-        if project.settings.has_pools() {
+        if project.settings.has_pools(storage) {
             diagnostics.retain(|diagnostic| diagnostic.code != Code::PoolUnused);
         }
         Compiled { executable, diagnostics, sources }

@@ -75,7 +75,7 @@ pub use leases::{Announcement, Coverage, HeldThread, Leases, Left, Taken, Terms}
 pub use memory::MemoryStorage;
 pub use options::{Options, Scope};
 pub use output::{Observer, OutputItem};
-pub use place::{NoPlace, Place, Pool, Pools};
+pub use place::{NoPool, Place, Pool, Pools};
 pub use ports::Ports;
 pub use record::{
     About, Awaiting, BeforeMove, Due, FutureRecord, Interest, Key, Live, PendingCall, PutBack, Record, SessionRecord,

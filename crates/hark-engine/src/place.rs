@@ -33,10 +33,10 @@ pub struct Place(
     Option<Arc<(Pool, Option<u32>)>>,
 );
 
-/// A name or text that means no pool or place.
+/// A name that no pool can have, or the text of a place with one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no place: a pool's name has letters, digits, `-`, `_` and `.`, at most 64")]
-pub struct NoPlace(pub String);
+#[error("`{0}` is not a pool: its name has letters, digits, `-`, `_` and `.`, at most 64")]
+pub struct NoPool(pub String);
 
 /// The pools that a process serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,22 +58,22 @@ impl Pool {
     ///
     /// # Errors
     /// If no pool has this name.
-    pub fn from_name(name: Option<&str>) -> Result<Pool, NoPlace> {
+    pub fn from_name(name: Option<&str>) -> Result<Pool, NoPool> {
         match name {
-            Some(name) if name != ANYWHERE && (!is_pool_name(name) || name == DEFAULT) => Err(NoPlace(name.to_owned())),
+            Some(name) if name != ANYWHERE && (!is_pool_name(name) || name == DEFAULT) => Err(NoPool(name.to_owned())),
             name => Ok(Pool(name.map(Into::into))),
         }
     }
 }
 
 impl FromStr for Pool {
-    type Err = NoPlace;
+    type Err = NoPool;
 
     /// From its name in a program or on the command line.
-    fn from_str(name: &str) -> Result<Pool, NoPlace> {
+    fn from_str(name: &str) -> Result<Pool, NoPool> {
         match name {
             DEFAULT => Ok(Pool::default()),
-            ANYWHERE => Err(NoPlace(name.to_owned())),
+            ANYWHERE => Err(NoPool(name.to_owned())),
             name => Pool::from_name(Some(name)),
         }
     }
@@ -126,7 +126,7 @@ impl Place {
     ///
     /// # Errors
     /// If no pool has this name.
-    pub fn from_parts(pool: Option<&str>, memory: Option<u32>) -> Result<Place, NoPlace> {
+    pub fn from_parts(pool: Option<&str>, memory: Option<u32>) -> Result<Place, NoPool> {
         Ok(Place::new(Pool::from_name(pool)?, memory))
     }
 
@@ -164,11 +164,11 @@ impl fmt::Display for Place {
 }
 
 impl FromStr for Place {
-    type Err = NoPlace;
+    type Err = NoPool;
 
-    fn from_str(text: &str) -> Result<Place, NoPlace> {
+    fn from_str(text: &str) -> Result<Place, NoPool> {
         let (pool, memory) = match text.split_once(':') {
-            Some((pool, memory)) => (pool, Some(memory.parse().map_err(|_| NoPlace(text.to_owned()))?)),
+            Some((pool, memory)) => (pool, Some(memory.parse().map_err(|_| NoPool(text.to_owned()))?)),
             None => (text, None),
         };
         Place::from_parts((!pool.is_empty()).then_some(pool), memory)
@@ -236,7 +236,9 @@ mod tests {
             assert!(text.parse::<Place>().is_err(), "{text}");
         }
         assert!(place("*").is_anywhere());
-        assert!("*".parse::<Pool>().is_err(), "no program and no command names it");
+        let error = "*".parse::<Pool>().map_err(|error| error.to_string());
+        let wanted = "`*` is not a pool: its name has letters, digits, `-`, `_` and `.`, at most 64";
+        assert_eq!(error, Err(wanted.to_owned()), "no program and no command names it");
         assert_eq!("default".parse(), Ok(Pool::default()));
     }
 

@@ -45,7 +45,7 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
     if !wanted.quiet {
         tell_warnings(&loaded);
     }
-    let mut compiled = Compiled::new(&mut loaded);
+    let mut compiled = Compiled::for_storage(&mut loaded, wanted.storage.asked().name);
     let Some(executable) = compiled.executable.take() else { return reject(wanted, &compiled) };
     if !wanted.quiet && !wanted.json {
         compiled.tell(Style::for_stderr());

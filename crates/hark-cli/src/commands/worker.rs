@@ -2,6 +2,7 @@
 
 mod journal;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -13,7 +14,7 @@ use std::thread;
 use hark_backends::invoker::assigned::run_assigned;
 use hark_backends::invoker::processes::{self, Supervisor, work};
 use hark_backends::storage::sqlite::{LEASE, SqliteStorage};
-use hark_engine::{Engine, Options, Pool, Pools, Scope, Shortage};
+use hark_engine::{Engine, Options, Pool, Pools, Scope, Shortage, Tenure};
 
 use self::journal::{Log, Programs};
 use super::FINISHED;
@@ -26,6 +27,10 @@ use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage;
 
+/// A worker that runs whole sessions runs all that is in them.
+const POOLS_UNUSED: &str = "warning: its pools have no effect here: it runs whole sessions, with all of their threads and calls\n\
+    hint: `tenure = \"threads\"` under `[sessions]` in hark.toml lets workers share the threads of a session\n";
+
 /// Serves all sessions until stopped.
 ///
 /// # Errors
@@ -36,11 +41,17 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     let kept = address.open(&project)?;
     let pools = if wanted.pools.is_empty() { project.settings.pools.clone() } else { only(&wanted.pools) };
     let invoker = session::invoker(&project, Some(&kept), wanted.concurrency.name, &pools)?;
+    let shown = escape::line(&address.to_string()).into_owned();
+    let (shown, warning) = match (&pools, kept.tenure()) {
+        (Pools::Only(pools), Tenure::Leases(_)) => (format!("{} of {shown}", named(pools)), None),
+        (pools, _) => (shown, (*pools != session::default_pool()).then_some(POOLS_UNUSED)),
+    };
     let options = Options { pools, ..session::options(&project) };
     let mut serving = Serving::new(&project, kept.shared(), invoker, true, options, &Interruption::default())?;
     if !wanted.quiet {
-        let text = format!("serving {}; Ctrl-C stops it", escape::line(&address.to_string()));
+        let text = format!("serving {shown}; Ctrl-C stops it");
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
+        warning.into_iter().for_each(output::tell);
     }
     let programs = Programs::new(project, kept.shared());
     serving.engine.set_journal(Arc::new(Log { messages: serving.messages(), quiet: wanted.quiet, programs }));
@@ -117,6 +128,12 @@ fn work_for_pool(wanted: &WorkerProcess, project: &Project, socket: UnixStream) 
     });
     left.leave_nothing();
     worked.map_or_else(|error| refused(&error), |()| Ok(FINISHED))
+}
+
+/// "pool `gpu`", "pools `cpu`, `gpu`"
+fn named(pools: &BTreeSet<Pool>) -> String {
+    let names: Vec<String> = pools.iter().map(|pool| format!("`{pool}`")).collect();
+    format!("pool{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
 }
 
 fn only(pools: &[Pool]) -> Pools {

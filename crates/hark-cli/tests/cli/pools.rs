@@ -25,6 +25,7 @@ fn cleans() { try { infer(1) } catch e { print("cleaned up"); error(e) } }
 fn left() { x = async sleeper(); sleep(1000); await x }
 fn breaks() { note("breaks"); fails(); infer(3) }
 fn tidies() { try { sleep(1000) } catch e { print("tidied up"); error(e) } }
+fn tidy() { 1 }
 fn undone() { try { sleep(1000) } catch e { print("cleans up"); infer(7) } }
 "#;
 

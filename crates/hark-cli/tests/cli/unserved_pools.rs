@@ -1,5 +1,6 @@
 //! Pools that no live process serves: what commands say of them, and which sessions they run themselves.
 
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ fn gpu_worker(folder: &Folder) -> Beside {
     let worker = worker(folder, "gpu", "--pool gpu");
     let servers = folder.path().join(".hark/servers");
     let has_announced = || {
-        let files = std::fs::read_dir(&servers).into_iter().flatten().flatten();
-        files.into_iter().any(|file| std::fs::read_to_string(file.path()).is_ok_and(|text| text.starts_with("gpu\n")))
+        let files = fs::read_dir(&servers).into_iter().flatten().flatten();
+        files.into_iter().any(|file| fs::read_to_string(file.path()).is_ok_and(|text| text.starts_with("gpu\n")))
     };
     wait_until("the worker", has_announced);
     worker
@@ -72,7 +73,7 @@ fn a_retried_session_is_left_only_to_those_who_run_it() {
         folder.write("bad", "");
         let session = start(&folder, "-f breaks");
         wait_until("the failure", || state(&folder) == "broken");
-        std::fs::remove_file(folder.path().join("bad")).unwrap();
+        fs::remove_file(folder.path().join("bad")).unwrap();
         session
     };
     let session = broken();
@@ -117,4 +118,46 @@ fn who_is_interrupted_names_the_command_that_goes_on() {
     let run = run.ended(&folder);
     assert!(run.stderr.contains("suspended; `hark resume "), "{}", run.stderr);
     end(&folder, vec![gpu]);
+}
+
+#[test]
+fn a_worker_says_which_pools_it_serves() {
+    let folder = folder("a_worker_says_which_pools_it_serves");
+    let said = |line: &str| {
+        let worker = Beside::start(&folder, line);
+        worker.wait_for_handler();
+        worker.signal("TERM");
+        worker.ended(&folder).stderr
+    };
+    assert_eq!(said("worker"), "serving pool `default` of [FOLDER]/.hark; Ctrl-C stops it\n");
+    let both = "serving pools `default`, `gpu` of [FOLDER]/.hark; Ctrl-C stops it\n";
+    assert_eq!(said("worker --pool gpu --pool default"), both);
+    // They have no effect where a process runs a whole session.
+    folder.write("hark.toml", SETTINGS.replace("threads", "sessions"));
+    fs::remove_dir_all(folder.path().join(".hark")).unwrap();
+    let served = "serving [FOLDER]/.hark; Ctrl-C stops it\n";
+    assert_eq!(said("worker"), served);
+    let warned = said("worker --pool gpu");
+    let hint = "hint: `tenure = \"threads\"` under `[sessions]` in hark.toml ";
+    assert!(warned.starts_with(&format!("{served}warning: its pools have no effect here")), "{warned}");
+    assert!(warned.contains(hint), "{warned}");
+    let refused = folder.hark("worker --pool g:1");
+    let why = "`g:1` is not a pool: its name has letters, digits, `-`, `_` and `.`, at most 64";
+    assert!(refused.status == 2 && refused.stderr.contains(why), "{}", refused.stderr);
+}
+
+/// The note on an attribute without effect goes by the storage that is used, whatever hark.toml says.
+#[test]
+fn the_note_on_pools_goes_by_the_storage_in_use() {
+    let folder = folder("the_note_on_pools_goes_by");
+    let is_noted = |line: &str| folder.hark(line).stderr.contains("HK0039");
+    assert!(!is_noted("run x.hk -f tidy"), "workers share threads");
+    assert!(is_noted("run -s memory x.hk -f tidy"));
+    folder.write("hark.toml", "");
+    assert!(is_noted("run -s sqlite x.hk -f tidy"));
+    if cfg!(feature = "dynamodb") {
+        // The program is compiled before the options of the storage are looked at, which no table has.
+        let refused = folder.hark("run -s dynamodb --data-dir kept x.hk -f tidy").stderr;
+        assert!(refused.starts_with("error: `--data-dir` names the folder of a file"), "{refused}");
+    }
 }
