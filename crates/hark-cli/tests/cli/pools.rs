@@ -26,6 +26,11 @@ fn left() { x = async sleeper(); sleep(1000); await x }
 fn breaks() { note("breaks"); fails(); infer(3) }
 fn tidies() { try { sleep(1000) } catch e { print("tidied up"); error(e) } }
 fn tidy() { 1 }
+#[pool("gpu")] #[timeout(0.3)] import(infer, work, 1, quickly);
+#[pool("gpu")] #[retry(attempts: 2)] fn tried(name) { note(name) }
+#[timeout(0.3)] fn impatient() { infer(1) }
+fn plain() { tried("plain"); await async tried("async") }
+fn patient() { quickly(1) }
 fn undone() { try { sleep(1000) } catch e { print("cleans up"); infer(7) } }
 "#;
 
@@ -142,6 +147,29 @@ fn the_status_line_says_for_which_pool_a_call_waits() {
     let drawn = drawn.split(['\r', '\n']).find(|part| part.contains(line)).unwrap();
     assert!(drawn.contains("3 threads · thread "), "no call is under way: {drawn}");
     end(&folder, vec![second]);
+}
+
+/// As the guide says of `#[retry]` and `#[timeout]`.
+#[test]
+fn the_tries_of_a_plain_call_run_where_its_caller_does() {
+    let folder = folder("the_tries_of_a_plain_call");
+    let run = folder.hark("run x.hk -f impatient");
+    assert!(run.status == 1 && run.stderr.contains("`impatient` did not end within 0.3 seconds"), "{}", run.stderr);
+    let patient = Beside::start(&folder, "run -q x.hk -f patient");
+    wait_until("the call of another pool", || folder.hark("show").stdout.contains("of pool `gpu`"));
+    // Longer than the timeout, which does not count before the call begins.
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    let gpu = worker(&folder, "gpu", "--pool gpu");
+    patient.ended(&folder).is(0, "10\n", "");
+    let mut command = folder.command(["run", "-q", "x.hk", "-f", "plain"]);
+    let plain = Beside::start_command({
+        command.env("WHERE", "caller");
+        command
+    });
+    plain.ended(&folder).is(0, "1\n", "");
+    let expected = [("infer gpu", 1), ("plain caller", 1), ("async gpu", 1)];
+    assert_eq!(calls(&folder), expected.map(|(call, count)| (call.to_owned(), count)).into());
+    end(&folder, vec![gpu]);
 }
 
 #[test]
