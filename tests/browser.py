@@ -76,7 +76,7 @@ def node():
 
 
 def pages(hark):
-    """Runs the two sessions, and writes the page of each."""
+    """Runs the sessions, and writes the page of each."""
     folder = TARGET / "sessions"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(HERE / "src", folder / "src")
@@ -90,9 +90,28 @@ def pages(hark):
         few.send_signal(signal.SIGINT)
         few.wait()
     command(*run, "many", "many.hk", cwd=folder, stdout=subprocess.DEVNULL)
+    lose(hark, run, folder)
     for key in ["few", "many"]:
         command(hark, "timeline", key, "-o", f"{key}.html", cwd=folder)
     return folder
+
+
+def lose(hark, run, folder):
+    """Writes the page of a session whose process was killed while it computed, while another one goes on with it."""
+    text = 'fn count(n) { if n == 0 { 0 } else { count(n - 1) } }\nfn main() { print("counts"); count(100000000000) }\n'
+    (folder / "lost.hk").write_text(text)
+
+    def has_happened(event):
+        return event in subprocess.run([hark, "events", "lost"], cwd=folder, capture_output=True, text=True).stdout
+
+    for words, event in [([*run, "lost", "lost.hk"], "counts"), ([hark, "resume", "-q", "lost"], "taken over")]:
+        process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: has_happened(event))
+            command(hark, "timeline", "lost", "-o", "lost.html", cwd=folder)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def has_come_to_rest(hark, folder, process):

@@ -230,6 +230,25 @@ async function showsDetails(tool, picture) {
   await page.mouse.move(0, 0);
 }
 
+/** A worker that was lost while it computed is in the details, in the history and in the legend. */
+async function showsLoss(theme) {
+  const page = await browser.newPage({ viewport: { width: 1360, height: 820 }, colorScheme: theme, reducedMotion: "reduce" });
+  await page.addInitScript(axe);
+  await page.goto(`file://${folder}/lost.html`);
+  await page.locator("#thread-0").click();
+  const tool = new Tool(page, 1);
+  await tool.becomes("#details h2", "main");
+  assert.match(await tool.text("#details .pairs"), /Lost workers\s*1/);
+  assert.match(await tool.text("#details table"), /taken over from a lost worker/);
+  assert.match(await tool.text(".legend"), /its worker was lost/);
+  await page.screenshot({ path: `lost-${theme}.png` });
+  await tool.isAccessible("a lost worker");
+  await page.goto(`file://${folder}/few.html`);
+  assert.doesNotMatch(await tool.text(".legend"), /its worker was lost/);
+  await page.close();
+  console.log(`lost, ${theme}: a lost worker`);
+}
+
 /** Tells how long it takes to draw; a machine may be slow, so nothing is expected of it. */
 async function isFast(tool) {
   const [begun, step] = await tool.page.evaluate(async () => {
@@ -294,4 +313,5 @@ browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 for (const name of Object.keys(THREADS)) {
   for (const theme of ["light", "dark"]) await check(name, theme);
 }
+for (const theme of ["light", "dark"]) await showsLoss(theme);
 await browser.close();

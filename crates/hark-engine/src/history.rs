@@ -146,6 +146,13 @@ pub enum Event {
     },
     /// It continues after waiting or sleeping.
     Resumed,
+    /// The worker that ran it was lost, and another one continues it from where it was saved.
+    #[serde(rename = "taken over")]
+    TakenOver {
+        /// When the lost worker last saved it, unless another event of the thread was the last thing that it saved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        saved: Option<Timestamp>,
+    },
     /// It finished.
     Finished,
     /// It failed.
@@ -294,6 +301,7 @@ impl Event {
             Event::Slept { .. } => "slept",
             Event::Queued { .. } | Event::QueuedInPool { .. } => "queued",
             Event::Resumed => "resumed",
+            Event::TakenOver { .. } => "taken over",
             Event::Finished => "finished",
             Event::Broke { .. } => "broke",
             Event::Retried => "retried",
@@ -359,6 +367,10 @@ impl fmt::Display for Event {
                 if *attempt == 1 { Ok(()) } else { write!(formatter, " (try {attempt})") }
             }
             Event::Resumed => formatter.write_str("resumed"),
+            Event::TakenOver { saved: None } => formatter.write_str("taken over: its worker was lost"),
+            Event::TakenOver { saved: Some(saved) } => {
+                write!(formatter, "taken over, as saved at {saved}: its worker was lost")
+            }
             Event::Finished => formatter.write_str("finished"),
             Event::Broke { kind, message } => write!(formatter, "broke ({kind}): {message}"),
             Event::Retried => formatter.write_str("retried"),

@@ -267,6 +267,9 @@ pub struct Live {
     pub progress: Option<Box<str>>,
     /// How often its worker was lost since its last progress.
     pub losses: u32,
+    /// When it was last saved in the middle of a computation, which the history does not record. Shows until when its
+    /// worker was alive at least. None if it has done anything else since. Only set in durable sessions.
+    pub saved: Option<Timestamp>,
     /// The thread that started it; the first thread is its own parent.
     pub parent: ThreadId,
     /// The threads it has started.
@@ -447,6 +450,7 @@ impl Live {
             call: None,
             waits_for_pool: false,
             losses: 0,
+            saved: None,
             parent: ThreadId(0),
             started: Started::default(),
             stops: None,

@@ -292,7 +292,14 @@ impl Plan {
 }
 
 /// Decides the changes of a run. `commit` already contains what the run has collected: new threads and output.
-pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, commit: &mut Commit, plan: &mut Plan) {
+pub fn step(
+    loaded: &Loaded,
+    ending: &Ending,
+    mut live: Box<Live>,
+    now: Timestamp,
+    commit: &mut Commit,
+    plan: &mut Plan,
+) {
     plan.clear();
     if loaded.is_resumable
         && let Some(event) = event(ending)
@@ -333,6 +340,7 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
     match ending {
         Ending::Yielded => {
             plan.invoke.push(loaded.thread);
+            live.saved = loaded.is_resumable.then_some(now);
             go_on(loaded, live, Status::Runnable, commit);
         }
         Ending::Stays => {

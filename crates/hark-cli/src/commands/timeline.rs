@@ -176,6 +176,22 @@ mod tests {
     }
 
     #[test]
+    fn the_loss_of_a_worker_is_marked_and_explained() {
+        let mut lanes = Lanes::default();
+        let mut note = |seconds: u64, event: Event| {
+            lanes.note(&LogEntry { time: Timestamp(seconds * 1_000_000), thread: ThreadId(0), event });
+        };
+        note(0, Event::Started { function: "f".to_owned(), parent: None, arguments: String::new() });
+        note(5, Event::TakenOver { saved: Some(Timestamp(2_000_000)) });
+        let lanes = lanes.until(Timestamp(10_000_000));
+        let chart = Chart { lanes: &lanes, from: Timestamp(0), to: Timestamp(10_000_000), omitted: 0 };
+        let text = chart.drawn(47, Style::PLAIN);
+        assert!(text.contains("0 f  ████████!           ████████████████████"), "{text}");
+        assert!(text.contains("! its worker was lost"), "{text}");
+        assert!(!drawn(70, Style::PLAIN).contains('!'));
+    }
+
+    #[test]
     fn a_chart_fits_any_terminal_and_color_adds_nothing() {
         use unicode_width::UnicodeWidthStr;
         for width in 40..220 {

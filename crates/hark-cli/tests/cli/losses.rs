@@ -120,6 +120,51 @@ fn a_step_whose_process_is_lost_each_time_is_given_up() {
     assert_eq!(error["message"], "the thread was given up: the worker that ran it was lost 3 times");
 }
 
+/// The history has no events of a thread that only computes, so its loss is an event of its own.
+#[test]
+fn the_loss_of_a_worker_that_computed_is_shown() {
+    let folder = folder("the_loss_of_a_worker_that_computed", "max_tries = 3");
+    let saved = || -> Option<i64> {
+        let file = Connection::open(folder.path().join(".hark/hark.db")).unwrap();
+        let sql = "SELECT json_extract(summary, '$.saved') FROM thread WHERE number = 0";
+        file.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let taken_over = || -> Vec<serde_json::Value> {
+        let events = folder.hark("events --json").json();
+        events.as_array().unwrap().iter().filter(|event| event["event"] == "taken over").cloned().collect()
+    };
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk -f busy");
+    wait_until("the first line", || printed(&folder) == ["busy"]);
+    // A computation is saved soon after it has printed.
+    wait_until("a time in the thread's record", || saved().is_some());
+    run.signal("KILL");
+    drop(run);
+    assert_eq!(taken_over(), Vec::<serde_json::Value>::new());
+    let resumed = Beside::start(&folder, "resume -q");
+    wait_until("the takeover", || !taken_over().is_empty());
+    resumed.signal("KILL");
+    drop(resumed);
+    let events = taken_over();
+    assert_eq!((events.len(), &events[0]["thread"]), (1, &json!(0)), "{events:?}");
+    let (time, saved) = (events[0]["time"].as_str().unwrap(), events[0]["saved"].as_str().unwrap());
+    assert!(saved < time, "{events:?}");
+    let lines = folder.hark("events").stdout;
+    assert!(lines.contains(&format!("taken over, as saved at {saved}: its worker was lost\n")), "{lines}");
+
+    let lane = folder.hark("timeline --json").json()[0].clone();
+    let stretches = lane["stretches"].as_array().unwrap();
+    let [before, after] = [&stretches[stretches.len() - 2], &stretches[stretches.len() - 1]];
+    assert_eq!((&before["kind"], &after["kind"]), (&json!("run"), &json!("run")), "{lane}");
+    let lost = before["to"].as_str().unwrap();
+    assert!(saved <= lost && lost < time && after["from"] == time, "{lane}");
+    assert_eq!(lane["losses"], json!([lost]), "{lane}");
+    assert_eq!(after["what"], "taken over from a lost worker");
+    let chart = folder.hark("timeline").stdout;
+    assert!(chart.lines().nth(1).unwrap().contains('!') && chart.contains("! its worker was lost"), "{chart}");
+    let page = folder.hark("timeline -o -").stdout;
+    assert!(page.contains("\"losses\": [") && page.contains("taken over from a lost worker"));
+}
+
 #[test]
 fn whoever_leaves_a_session_has_not_lost_it() {
     let program = "import(slow, lib, 0);\nfn main() { slow() }\n";

@@ -34,6 +34,7 @@ fn numbers_of_threads() {
     bounded(COUNT_MAX, |call| format!(r#"{{"status": "calling", "call": {call}}}"#), is_live);
     bounded(COUNT_MAX, |calls| format!(r#"{{"status": "runnable", "calls": {calls}}}"#), is_live);
     bounded(TRIES_MAX.into(), |losses| format!(r#"{{"status": "runnable", "losses": {losses}}}"#), is_live);
+    bounded(Timestamp::MAX.0, |saved| format!(r#"{{"status": "runnable", "saved": {saved}}}"#), is_live);
 }
 
 #[test]

@@ -76,6 +76,8 @@ struct LiveText {
     progress: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "is_zero_32")]
     losses: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    saved: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "is_first")]
     parent: ThreadId,
     #[serde(default, skip_serializing_if = "Started::is_empty")]
@@ -140,6 +142,7 @@ pub(crate) fn live_summary_with(live: &Live, progress: Option<&str>) -> String {
         attempts: live.attempts,
         progress: progress.map(Into::into),
         losses: live.losses,
+        saved: live.saved,
         parent: live.parent,
         started: live.started.clone(),
         stops: live.stops,
@@ -271,6 +274,7 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
     bounded(progress_bytes, PROGRESS_BYTES_MAX, "bytes of progress")?;
     live.progress = text.progress;
     live.losses = bounded(text.losses, TRIES_MAX, "losses")?;
+    live.saved = text.saved;
     bounded(text.started.ranges(), STARTED_RANGES_MAX, "started threads")?;
     (live.parent, live.started, live.stops) = (text.parent, text.started, text.stops);
     let nested = bounded(text.nested, TRIES_NESTED_MAX, "tries within tries")?;

@@ -249,6 +249,9 @@ impl World {
                 Event::Retried => seen.retried += 1,
                 Event::Cancelled => cancelled += 1,
                 Event::Returned { .. } | Event::Raised { .. } => {}
+                Event::TakenOver { .. } if self.losses() == 0 => {
+                    return Err(format!("thread {} was taken over although no process was lost", entry.thread));
+                }
                 Event::Called { attempt, .. } => {
                     if attempt != 1 && attempt != seen.attempt + 1 {
                         return Err(format!(
@@ -279,6 +282,11 @@ impl World {
         Ok(())
     }
 
+    /// How often a process was lost, or taken for lost.
+    fn losses(&self) -> u64 {
+        self.count.deaths + self.count.suspicions + self.count.lapses
+    }
+
     /// Checks that no attempt of a call is made twice, that a call is always the same, and that it is only repeated if
     /// a process was lost.
     fn check_calls(&self) -> Result<(), String> {
@@ -289,8 +297,7 @@ impl World {
             if !tries.insert((id.clone(), made.attempt)) {
                 return Err(format!("try {} of {id} was made twice", made.attempt));
             }
-            let losses = self.count.deaths + self.count.suspicions + self.count.lapses;
-            if made.attempt > 1 && losses == 0 && self.repaired.is_empty() {
+            if made.attempt > 1 && self.losses() == 0 && self.repaired.is_empty() {
                 return Err(format!("{} was called again although no process was lost", made.what));
             }
             if *whats.entry(id.clone()).or_insert(&made.what) != made.what {

@@ -44,11 +44,12 @@ impl Worker<'_> {
             return Ok(Some(Next::End(Ending::Stays)));
         }
         let was_lost = self.session.in_hand.take_loss(loaded.thread);
+        let logged = self.commit.log.len();
         let next = match interruption {
             Some(interruption) => self.interrupt(loaded, live, interruption)?,
             None => self.by_status(loaded, live, was_lost)?,
         };
-        Ok(Some(if was_lost && matches!(next, Next::Run) { self.count_loss(loaded, live) } else { next }))
+        Ok(Some(if was_lost && matches!(next, Next::Run) { self.count_loss(loaded, live, logged) } else { next }))
     }
 
     /// What a thread does next, by the status in which it was left.
@@ -80,7 +81,11 @@ impl Worker<'_> {
     }
 
     /// The thread may have killed its worker, and may do so again. Before it runs, the number of losses is written.
-    fn count_loss(&mut self, loaded: &Loaded, live: &mut Live) -> Next {
+    /// The first `logged` entries of the log are from before it was entered.
+    fn count_loss(&mut self, loaded: &Loaded, live: &mut Live, logged: usize) -> Next {
+        self.log(loaded.thread, Event::TakenOver { saved: live.saved });
+        // It comes before what this worker has done with the thread.
+        self.commit.log[logged..].rotate_right(1);
         live.losses += 1;
         let max_tries = self.session.options().max_tries;
         if live.losses < max_tries {

@@ -138,7 +138,7 @@ impl Worker<'_> {
         let mut gather = Gather::new(session, &mut self.commit, loaded.thread, &mut live.places, &live.home);
         // Only threads whose state is in memory are run.
         let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
-        live.losses = 0;
+        (live.losses, live.saved) = (0, None);
         let given = thread.given_error().map(|error| error.message.clone());
         let effect = if session.suspends() {
             suspend::run(thread, session.program(), &mut gather, live.suspensions.as_deref_mut())

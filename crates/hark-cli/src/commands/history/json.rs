@@ -55,6 +55,7 @@ fn write_fields<W: Write>(event: &Event, outcome: &Outcome<'_>, json: &mut Json<
             json.entry("message", message)
         }
         Event::Slept { until } => write_until(Some(*until), json),
+        Event::TakenOver { saved } => json.entry_or_null("saved", saved.map(|saved| saved.to_string()).as_deref()),
         Event::Queued { gate, until } => {
             write_gate(gate, json)?;
             write_until(*until, json)

@@ -55,7 +55,7 @@ impl Chart<'_> {
             let noun = if self.omitted == 1 { "thread" } else { "threads" };
             out.push_str(&format!("and {} more {noun}; `--limit` shows more\n", self.omitted));
         }
-        for line in legend(width) {
+        for line in legend(width, self.lanes.iter().any(|lane| !lane.losses.is_empty())) {
             style.push(&mut out, Paint::Dim, &line);
             out.push('\n');
         }
@@ -96,6 +96,9 @@ impl Chart<'_> {
             let column = if cells[column] == ' ' { column.saturating_sub(1) } else { column };
             cells[column] = BROKEN;
         }
+        for time in &lane.losses {
+            cells[column_of(*time).min(columns - 1)] = LOST;
+        }
         if let (End::Broken | End::Cancelled, Some(last)) = (lane.end, cells.iter().rposition(|cell| *cell != ' ')) {
             cells[last] = if lane.end == End::Broken { BROKEN } else { CANCELLED };
         }
@@ -105,6 +108,7 @@ impl Chart<'_> {
 
 const BROKEN: char = '✗';
 const CANCELLED: char = '×';
+const LOST: char = '!';
 
 /// The characters of a bar. They differ without color, too.
 fn letter(kind: Kind) -> char {
@@ -132,7 +136,7 @@ fn push_bar(bar: &str, style: Style, out: &mut String) {
         '─' | '·' => Paint::Dim,
         '▒' => Paint::Hint,
         BROKEN => Paint::Error,
-        CANCELLED => Paint::Warning,
+        CANCELLED | LOST => Paint::Warning,
         _ => Paint::Plain,
     };
     let mut rest = bar;
@@ -144,10 +148,11 @@ fn push_bar(bar: &str, style: Style, out: &mut String) {
     }
 }
 
-fn legend(width: usize) -> Vec<String> {
+fn legend(width: usize, has_losses: bool) -> Vec<String> {
     let parts = ["█ runs", "▒ calls Python", "─ waits", "· sleeps", "✗ broken", "× cancelled", "→ has waited for"];
+    let lost = has_losses.then_some("! its worker was lost");
     let mut lines = vec![String::new()];
-    for part in parts {
+    for part in parts.into_iter().chain(lost) {
         let last = lines.last().map_or(0, |line| line.width());
         if last > 0 && last + 3 + part.width() > width {
             lines.push(String::new());

@@ -29,6 +29,10 @@ pub fn write_lane<W: Write>(lane: &Lane, json: &mut Json<W>) -> io::Result<()> {
     }
     json.close(']')?;
     json.entry_of("awaited_more", lane.unnamed)?;
+    json.key("losses")?;
+    json.open('[')?;
+    lane.losses.iter().try_for_each(|time| json.string(&time.to_string()))?;
+    json.close(']')?;
     json.key("stretches")?;
     json.open('[')?;
     for stretch in &lane.stretches {

@@ -69,10 +69,12 @@ pub struct Lane {
     pub unnamed: u64,
     /// When it broke before it was retried.
     pub breaks: Vec<Timestamp>,
+    /// When workers that computed it were lost, as far as is known.
+    pub losses: Vec<Timestamp>,
     /// The Futures that block the thread at the end of the chart.
     pub blocked_on: Vec<FutureId>,
     /// The last stretch ended when the process that ran the thread was lost.
-    was_lost: bool,
+    has_gap: bool,
 }
 
 impl Lane {
@@ -87,14 +89,15 @@ impl Lane {
             waited_for: Vec::new(),
             unnamed: 0,
             breaks: Vec::new(),
+            losses: Vec::new(),
             blocked_on: Vec::new(),
-            was_lost: false,
+            has_gap: false,
         }
     }
 
     /// Begins a new stretch.
     fn begin(&mut self, kind: Kind, at: Timestamp, what: String) {
-        let at = if mem::take(&mut self.was_lost) { at } else { self.stop(at) };
+        let at = if mem::take(&mut self.has_gap) { at } else { self.stop(at) };
         self.push(kind, at, what);
     }
 
@@ -114,16 +117,23 @@ impl Lane {
         }
     }
 
-    /// Whether the previous attempt of its call was lost with its process: a new one begins although it has not ended.
-    fn calls_again(&self, event: &Event) -> bool {
-        let is_calling = self.stretches.last().is_some_and(|last| last.kind == Kind::Call) && self.end == End::Open;
-        is_calling && matches!(event, Event::Called { .. })
+    /// If this event shows that the previous process no longer ran the thread: the last time at which it certainly did.
+    fn last_run_before(&self, event: &Event) -> Option<Timestamp> {
+        let last = self.stretches.last().filter(|_| self.end == End::Open)?;
+        match event {
+            // The previous attempt has not ended.
+            Event::Called { .. } if last.kind == Kind::Call => Some(last.from),
+            Event::TakenOver { saved } if matches!(last.kind, Kind::Run | Kind::Call) => {
+                Some(last.from.max(saved.unwrap_or_default()))
+            }
+            _ => None,
+        }
     }
 
-    /// The call ended at the latest at this time, with its process.
-    fn lose_call(&mut self, at: Timestamp) {
+    /// Its process left it at this time.
+    fn leave(&mut self, at: Timestamp) {
         self.stop(at);
-        self.was_lost = true;
+        self.has_gap = true;
     }
 
     fn wait(&mut self, at: Timestamp, futures: &[FutureId], count: u64) {
@@ -158,6 +168,14 @@ impl Lane {
                 self.begin(Kind::Call, at, format!("{function}({arguments}), try {attempt}"));
             }
             Event::Slept { until } => self.begin(Kind::Sleep, at, format!("until {until}")),
+            Event::TakenOver { .. } => match self.stretches.last() {
+                Some(last) if self.has_gap => {
+                    self.losses.push(last.to);
+                    self.begin(Kind::Run, at, "taken over from a lost worker".to_owned());
+                }
+                // The lost worker had just woken it, and saved nothing.
+                _ => self.losses.push(at),
+            },
             Event::TriesAgain { .. } | Event::Returned { .. } | Event::Raised { .. } | Event::Resumed => {
                 self.begin(Kind::Run, at, String::new());
             }
@@ -196,7 +214,8 @@ impl Lane {
 /// The threads of a session in the order of their numbers.
 ///
 /// The history does not say when a process was lost or left the session. But the next process makes the calls in flight
-/// again, and no event happens in between. So the longest silence before such a repetition is taken as that time.
+/// again, takes over the threads that were computed, and no event happens in between. So the longest silence before that
+/// is taken as that time.
 #[derive(Debug, Default)]
 pub struct Lanes {
     lanes: BTreeMap<ThreadId, Lane>,
@@ -210,7 +229,7 @@ pub struct Lanes {
 struct Takeover {
     /// The last event of the previous process.
     left: Timestamp,
-    /// When the first call was made again.
+    /// When the next process took up the first thread.
     at: Timestamp,
 }
 
@@ -218,18 +237,17 @@ impl Lanes {
     /// Takes the next entry of the history. Events from outside belong to no thread.
     pub fn note(&mut self, entry: &LogEntry) {
         let lane = self.lanes.entry(entry.thread).or_insert_with(|| Lane::new(entry.thread));
-        if lane.calls_again(&entry.event) {
-            let called = lane.stretches.last().map_or(entry.time, |call| call.from);
-            // The takeover is known if another call of that process was made again before.
-            let left = match self.takeovers.iter().find(|takeover| takeover.at > called) {
-                Some(takeover) => takeover.left,
+        if let Some(ran) = lane.last_run_before(&entry.event) {
+            // The takeover is known if another thread of that process was taken up before.
+            let left = match self.takeovers.iter().find(|takeover| takeover.at > ran) {
+                Some(takeover) => takeover.left.max(ran),
                 None => {
-                    let left = before_longest_silence(&self.times, called, entry.time);
+                    let left = before_longest_silence(&self.times, ran, entry.time);
                     self.takeovers.push(Takeover { left, at: entry.time });
                     left
                 }
             };
-            lane.lose_call(left);
+            lane.leave(left);
         }
         lane.note(entry);
         if !matches!(entry.event, Event::Resolved { .. } | Event::FailedOutside { .. } | Event::Cancelled) {
@@ -262,11 +280,11 @@ impl Lanes {
     }
 }
 
-/// The last time before the longest interval without an event, between a call and its repetition.
-fn before_longest_silence(times: &[Timestamp], called: Timestamp, again: Timestamp) -> Timestamp {
-    let mut before = called;
-    let (mut longest, mut left) = (Duration::ZERO, called);
-    let since = times.partition_point(|time| *time < called);
+/// The last time before the longest interval without an event, between a thread's last certain run and its takeover.
+fn before_longest_silence(times: &[Timestamp], ran: Timestamp, again: Timestamp) -> Timestamp {
+    let mut before = ran;
+    let (mut longest, mut left) = (Duration::ZERO, ran);
+    let since = times.partition_point(|time| *time < ran);
     for time in times[since..].iter().copied().chain([again]) {
         if time.since(before) > longest {
             (longest, left) = (time.since(before), before);
@@ -344,6 +362,36 @@ mod tests {
         assert_eq!(kinds(&unserved[0]), kinds(&shown[0]));
         let ends: Vec<u64> = unserved.iter().map(|lane| lane.stretches.last().unwrap().to.0).collect();
         assert_eq!(ends, [100, 90, 90, 90]);
+    }
+
+    #[test]
+    fn a_thread_does_not_run_between_a_lost_worker_and_the_next_one() {
+        let mut lanes = Lanes::default();
+        let taken_over = |saved: Option<u64>| Event::TakenOver { saved: saved.map(Timestamp) };
+        for (thread, time, event) in [
+            (0, 0, started("main", None)),
+            (1, 5, started("count", Some(0))),
+            (2, 5, started("count", Some(0))),
+            (0, 6, Event::Waited { future: ThreadId(1).into() }),
+            (3, 7, started("sum", Some(0))),
+            (3, 8, Event::Slept { until: Timestamp(20) }),
+            // Thread 1 was saved later than any event; thread 2 never, and its worker is the same.
+            (1, 60, taken_over(Some(30))),
+            (2, 61, taken_over(None)),
+            // The lost worker had woken thread 3, and saved nothing of it.
+            (3, 62, taken_over(None)),
+            (3, 62, Event::Resumed),
+            (1, 70, Event::Finished),
+        ] {
+            lanes.note(&entry(thread, time, event));
+        }
+        let shown = lanes.until(Timestamp(100));
+        assert_eq!(kinds(&shown[1]), [(Kind::Run, 5, 30), (Kind::Run, 60, 70)]);
+        assert_eq!(kinds(&shown[2]), [(Kind::Run, 5, 30), (Kind::Run, 61, 100)]);
+        assert_eq!(kinds(&shown[3]), [(Kind::Run, 7, 8), (Kind::Sleep, 8, 62), (Kind::Run, 62, 100)]);
+        let losses = shown.iter().map(|lane| lane.losses.iter().map(|time| time.0).collect::<Vec<u64>>());
+        assert_eq!(losses.collect::<Vec<_>>(), [vec![], vec![30], vec![30], vec![62]]);
+        assert_eq!(shown[1].stretches[1].what, "taken over from a lost worker");
     }
 
     #[test]

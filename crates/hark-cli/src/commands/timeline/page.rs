@@ -136,6 +136,12 @@ impl Page<'_> {
         if let Some(error) = &lane.error {
             json.entry("error", &shown(error))?;
         }
+        if !lane.losses.is_empty() {
+            json.key("losses")?;
+            json.open('[')?;
+            lane.losses.iter().try_for_each(|time| json.atom(self.offset(*time)))?;
+            json.close(']')?;
+        }
         json.key("stretches")?;
         json.open('[')?;
         lane.stretches.iter().try_for_each(|stretch| self.write_stretch(stretch, json))?;

@@ -3,6 +3,12 @@
 const ROW = 28;
 const BAR = 16;
 const RADIUS = 3.5;
+/** The strokes of the signs in round marks, each from a point to a point. */
+const SIGNS = {
+  broken: [[-2.5, -2.5, 2.5, 2.5], [2.5, -2.5, -2.5, 2.5]],
+  cancelled: [[-3, 0, 3, 0]],
+  lost: [[0, -3.5, 0, 1], [0, 2.5, 0, 3.5]],
+};
 const RANK = { sleep: 1, wait: 2, run: 3, call: 4 };
 
 class Bars {
@@ -58,8 +64,9 @@ class Bars {
       if (isThin && Math.floor(left) === pixel && RANK[kind] <= rank) continue;
       [pixel, rank] = isThin ? [Math.floor(left), RANK[kind]] : [-1, 0];
       this.drawStretch(context, kind, left, Math.max(right - left, 1), top);
-      if (right - left > 44 && what && kind !== "sleep") this.drawText(context, kind, what, left, right, top);
+      if (right - left > 44 && what && (kind === "call" || kind === "wait")) this.drawText(context, kind, what, left, right, top);
     }
+    for (const time of thread.losses) this.drawMark(context, "lost", time, top);
     this.drawEnd(context, thread, top);
   }
 
@@ -126,22 +133,27 @@ class Bars {
 
   /** A mark for how the thread ended, or an arrow if it has not. */
   drawEnd(context, thread, top) {
+    if (thread.end === "finished") return;
+    if (thread.end !== "open") return this.drawMark(context, thread.end, thread.to, top);
+    const x = this.surface.x(this.page.view, thread.to);
+    const y = top + BAR / 2;
+    context.strokeStyle = this.page.colors.accent;
+    context.lineWidth = 2;
+    context.beginPath();
+    context.moveTo(x - 5, y - 4);
+    context.lineTo(x - 1, y);
+    context.lineTo(x - 5, y + 4);
+    context.stroke();
+  }
+
+  /** A round mark with a sign, at a time. */
+  drawMark(context, name, time, top) {
     const { surface, page } = this;
-    const x = surface.x(page.view, thread.to);
-    if (thread.end === "finished" || x < -10 || x > surface.width + 10) return;
+    const x = surface.x(page.view, time);
+    if (x < -10 || x > surface.width + 10) return;
     const { colors } = page;
     const y = top + BAR / 2;
-    if (thread.end === "open") {
-      context.strokeStyle = colors.accent;
-      context.lineWidth = 2;
-      context.beginPath();
-      context.moveTo(x - 5, y - 4);
-      context.lineTo(x - 1, y);
-      context.lineTo(x - 5, y + 4);
-      context.stroke();
-      return;
-    }
-        context.fillStyle = colors[thread.end];
+    context.fillStyle = colors[name];
     context.strokeStyle = colors.surface;
     context.lineWidth = 2;
     context.beginPath();
@@ -151,7 +163,7 @@ class Bars {
     context.strokeStyle = colors["on-mark"];
     context.lineWidth = 1.5;
     context.beginPath();
-    for (const [x1, y1, x2, y2] of thread.end === "broken" ? [[-2.5, -2.5, 2.5, 2.5], [2.5, -2.5, -2.5, 2.5]] : [[-3, 0, 3, 0]]) {
+    for (const [x1, y1, x2, y2] of SIGNS[name]) {
       context.moveTo(x + x1, y + y1);
       context.lineTo(x + x2, y + y2);
     }

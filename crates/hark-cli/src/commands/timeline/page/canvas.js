@@ -2,7 +2,7 @@
 
 const COLORS = [
   "page", "surface", "line", "control-line", "text", "muted", "accent", "chosen", "hover", "run", "call", "call-stripe",
-  "on-call", "wait", "sleep", "broken", "cancelled", "on-mark", "link",
+  "on-call", "wait", "sleep", "broken", "cancelled", "lost", "on-mark", "link",
 ];
 
 /** The current colors. A variable's own value would contain both the light and the dark color. */

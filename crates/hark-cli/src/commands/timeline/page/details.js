@@ -44,6 +44,7 @@ class Details {
       ...pair("Lasted", `${shownDuration(lasted(thread))}${thread.end === "open" ? " so far" : ""}`),
       ...pair("Began", `after ${shownDuration(thread.from)}`),
     ]);
+    if (thread.losses.length > 0) facts.append(...pair("Lost workers", thread.losses.length.toLocaleString("en")));
     if (thread.above) facts.append(...pair("Started by", this.chip(thread.above)));
     return [
       shares(thread),

@@ -20,6 +20,7 @@ function describe(session) {
   facts.push(fact("Took", `${shownDuration(session.to)}${session.is_over ? "" : " so far"}`));
   if (session.tags.length > 0) facts.push(fact("Tags", session.tags.join(" ")));
   document.getElementById("facts").append(...facts);
+  document.getElementById("lost-sign").hidden = session.threads.every((thread) => thread.losses.length === 0);
   document.getElementById("note").textContent =
     session.omitted > 0 ? `${counted(session.omitted, "thread")} left out; --limit takes more in` : "";
 }

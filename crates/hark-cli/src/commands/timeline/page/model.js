@@ -28,6 +28,7 @@ function complete(thread) {
   thread.arguments = bracket < 0 ? "" : thread.call.slice(bracket);
   const calls = new Set(thread.stretches.map((stretch) => stretch.what));
   thread.text = [thread.call, thread.result, thread.error, ...calls].join("\n").toLowerCase();
+  thread.losses ??= [];
   thread.waits = [];
   thread.waiters = [];
 }
