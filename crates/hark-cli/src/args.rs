@@ -11,6 +11,7 @@ mod options;
 mod program;
 mod session;
 mod storage;
+mod suggest;
 
 use std::ffi::OsString;
 
@@ -167,7 +168,8 @@ fn parse_run(arguments: &[OsString]) -> Option<Run> {
 
 fn parse_any(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     let mut definition = definition();
-    let matches = read(arguments, &mut definition)?;
+    let matches = read(arguments.clone(), &mut definition)
+        .map_err(|error| suggest::with_nearest_option(error, &arguments, &definition))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))?;
     std::mem::forget(definition);
     Ok(cli.command.unwrap_or(Command::Run(cli.run)))
@@ -302,6 +304,46 @@ mod tests {
         let Command::Run(run) = parsed("-e -1 a.hk b -q") else { panic!("not run") };
         assert_eq!((run.text.as_deref(), run.file), (Some("-1"), None));
         assert_eq!(run.call.words, ["a.hk", "b"]);
+    }
+
+    #[test]
+    fn a_misspelled_option_or_command_has_a_suggestion() {
+        let suggestion = |line: &str| {
+            let words = std::iter::once("hark").chain(line.split_whitespace()).map(OsString::from);
+            let text = parse(words.collect()).expect_err(line).to_string();
+            let tips = text
+                .lines()
+                .filter_map(|line| line.split_once("exists: '"))
+                .map(|(_, near)| near.trim_end_matches('\''));
+            tips.map(str::to_owned).collect::<Vec<String>>().join(", ")
+        };
+        for (line, meant) in [
+            ("--versoin", "--version"),
+            ("-version", "--version"),
+            ("-q --verison x.hk", "--version"),
+            ("--hlep", "--help"),
+            ("--lgo=debug x.hk", "--log"),
+            ("x.hk --lgo debug", "--log"),
+            ("x.hk -json", "--json"),
+            ("run --storge sqlite x.hk", "--storage"),
+            ("sessions --stat running", "--state"),
+            ("sessions --lgo=info", "--log"),
+            ("storage init --lgo=info", "--log"),
+            ("storage inti", "init"),
+            ("show --log=wran", "warn"),
+            // No other command knows them.
+            ("run --versoin", ""),
+            ("events --detahc", ""),
+            ("--zebra", ""),
+            ("-z", ""),
+        ] {
+            assert_eq!(suggestion(line), meant, "{line}");
+        }
+        for (word, meant) in
+            [("verison", "version"), ("rnu", "run"), ("sesions", "sessions"), ("time-line", "timeline")]
+        {
+            assert_eq!(nearest_command(word).as_deref(), Some(meant));
+        }
     }
 
     #[test]

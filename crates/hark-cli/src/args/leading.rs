@@ -19,7 +19,7 @@ pub(super) fn with_command_first(mut arguments: Vec<OsString>, definition: &clap
 }
 
 /// The number of leading words that are options or their values.
-fn leading_options(words: &[OsString], definition: &clap::Command) -> usize {
+pub(super) fn leading_options(words: &[OsString], definition: &clap::Command) -> usize {
     let mut count = 0;
     while let Some(word) = words.get(count) {
         if !word.as_encoded_bytes().starts_with(b"-") || word == "--" || word == "-" {
