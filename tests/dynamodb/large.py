@@ -4,7 +4,7 @@
     large.py HARK [--whole]
 
 A string of 50 MB goes through three threads; many threads of one session have a value of 1 MB each, which compression makes no
-smaller, or much smaller. `--whole` has 200 and 2,000 of these threads, which takes some minutes; without it there are fewer. The
+smaller, or much smaller. `--whole` has 200 and 2,000 of these threads, which takes three minutes on two busy cores; without it there are fewer. The
 emulator refuses items and transactions that DynamoDB would refuse as too large.
 """
 import argparse

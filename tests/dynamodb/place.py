@@ -12,7 +12,8 @@ from pathlib import Path
 import server
 
 FOLDER = Path(__file__).resolve().parent
-SECONDS_MAX = 300
+# Enough for the largest sessions of large.py on a busy machine.
+SECONDS_MAX = 900
 # In seconds: so long a thread is held in vain by a process that was killed.
 LEASE = 5
 SETTINGS = """[sessions]
