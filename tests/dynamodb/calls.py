@@ -40,10 +40,10 @@ CASES = [
     ([*RUN, "noop"], "1", ONCE, 3),
     # The thread's record is written with each call that it makes and with each result.
     ([*RUN, "hundred_steps"], "done", 2 * STEPS + ONCE, STEPS + 3),
-    ([*RUN, "fan_out"], "500500", 6 * THREADS, WRITES_MAX),
-    ([*RUN, "mapped"], "499500", 6 * THREADS, WRITES_MAX),
+    ([*RUN, "fan_out"], "500500", 5 * THREADS, WRITES_MAX),
+    ([*RUN, "mapped"], "499500", 5 * THREADS, WRITES_MAX),
     # Each step of a thread in another process looks at the session. Polls and renewals of leases are more on a slow machine.
-    ([*RUN, "fan_out", "-c", "processes"], "500500", 6.5 * THREADS, WRITES_MAX),
+    ([*RUN, "fan_out", "-c", "processes"], "500500", 6 * THREADS, WRITES_MAX),
 ]
 SECONDS_MAX = 300
 

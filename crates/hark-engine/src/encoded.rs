@@ -2,6 +2,7 @@
 //! parts and counts references to them, seals rows, and caches what it has just written, so that the writer of a thread
 //! need not read it again.
 
+mod ahead;
 mod kept;
 mod leases;
 mod pickles;

@@ -242,6 +242,12 @@ pub trait SessionRows: Send + Sync {
         1
     }
 
+    /// How many rows one request reads in about the time of a single one. If more than one, values that a program will probably await
+    /// next are read ahead.
+    fn rows_read_together(&self) -> usize {
+        1
+    }
+
     /// The bytes of these parts, if they exist.
     ///
     /// # Errors

@@ -3,11 +3,13 @@
 mod write;
 
 use std::cell::RefCell;
+use std::iter;
 use std::sync::Arc;
 
 use hark_machine::Program;
 
 use super::Shared;
+use super::ahead::ValuesAhead;
 use super::kept::KeptThreads;
 use super::pickles::StoredPickles;
 use super::used::UsedParts;
@@ -32,6 +34,7 @@ pub(super) struct EncodedSession {
     sealer: Sealer,
     kept: KeptThreads,
     used: UsedParts,
+    ahead: ValuesAhead,
     /// No other process runs threads of the sessions served by this process.
     is_alone: bool,
     is_leased: bool,
@@ -66,7 +69,18 @@ impl EncodedSession {
         let sealer = Sealer::new(&id);
         let is_alone = shared.storage.is_alone();
         let is_leased = !matches!(shared.storage.tenure(), RowTenure::Servers(_));
-        EncodedSession { shared, rows, id, program, sealer, kept, used: UsedParts::default(), is_alone, is_leased }
+        EncodedSession {
+            shared,
+            rows,
+            id,
+            program,
+            sealer,
+            kept,
+            used: UsedParts::default(),
+            ahead: ValuesAhead::default(),
+            is_alone,
+            is_leased,
+        }
     }
 
     fn damaged(&self, what: &str, error: &dyn std::error::Error) -> StorageError {
@@ -118,6 +132,34 @@ impl EncodedSession {
         Ok(parts::whole(&row.content, found.iter().flatten().map(Vec::as_slice)))
     }
 
+    /// Reads the Future of a thread, and those of the next ones if values are read in this order.
+    fn read_future(&self, thread: ThreadId) -> Result<Option<Versioned>, StorageError> {
+        if let Some(value) = self.ahead.take(thread) {
+            return Ok(Some(value));
+        }
+        let after = self.ahead.to_read_after(thread, self.rows.rows_read_together());
+        let threads: Vec<ThreadId> = iter::once(thread).chain(after).collect();
+        let keys: Vec<Key> = threads.iter().map(|thread| Key::Future((*thread).into())).collect();
+        let lookups: Vec<Lookup<'_>> = keys.iter().map(|key| Lookup { key, known: None }).collect();
+        let mut rows = self.rows.read(&lookups)?.into_iter();
+        let first = match (keys.first(), rows.next().flatten()) {
+            (Some(key), Some(row)) => self.decode(key, row)?,
+            _ => None,
+        };
+        let mut values = Vec::new();
+        for ((thread, key), row) in threads.into_iter().zip(&keys).skip(1).zip(rows) {
+            // The parts of a large value take requests of their own.
+            if let Some(row) = row.filter(|row| !parts::is_in_parts(&row.content))
+                && let Some(found) = self.decode(key, row)?
+                && is_resolved(&found)
+            {
+                values.push((thread, found));
+            }
+        }
+        self.ahead.note_read(thread, first.as_ref().is_some_and(is_resolved), values);
+        Ok(first)
+    }
+
     fn decode_summary(&self, key: &Key, row: &Row) -> Result<Record, StorageError> {
         row::decode_summary(key, row, &self.sealer).map_err(|error| self.damaged_record(key, &error))
     }
@@ -150,6 +192,12 @@ impl SessionStorage for EncodedSession {
         if let Some(fresh) = self.is_alone.then(|| self.kept.take_fresh(keys)).flatten() {
             found.push(Some(fresh));
             found.extend(keys[1..].iter().map(|_| None));
+            return Ok(());
+        }
+        if let [Key::Future(FutureId::Thread(thread))] = keys
+            && self.rows.rows_read_together() > 1
+        {
+            found.push(self.read_future(*thread)?);
             return Ok(());
         }
         let take = |key: &Key| match key {
@@ -263,6 +311,11 @@ impl SessionStorage for EncodedSession {
     fn history_settled(&self) -> u64 {
         self.rows.history_settled()
     }
+}
+
+/// Whether this is the value of a Future, which stays as it is during its session.
+fn is_resolved(found: &Versioned) -> bool {
+    !may_be_replaced(&found.record)
 }
 
 /// Whether a record may be overwritten or deleted during its session. The value of a Future stays.

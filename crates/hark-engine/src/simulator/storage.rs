@@ -160,6 +160,10 @@ impl SessionRows for DiskSession {
         if world.disturbances.has_leases || world.disk.is_leased { 4 } else { 1 }
     }
 
+    fn rows_read_together(&self) -> usize {
+        if self.universe.world().disk.is_leased { 3 } else { 1 }
+    }
+
     fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             names.iter().map(|name| world.disk.part(&self.id, name)).collect()

@@ -47,6 +47,9 @@ struct Foreseen {
 /// The counter of a session is one item, so it is changed once for many threads.
 const NUMBERS_RESERVED_MAX: u64 = 32;
 
+/// Beyond this many, more rows in a request save little, and a program that stops awaiting has read more in vain.
+const VALUES_READ_TOGETHER_MAX: usize = 32;
+
 /// How long that is used.
 const FORESEEN_TIME_MAX: Duration = Duration::from_millis(500);
 
@@ -363,6 +366,10 @@ impl SessionRows for DynamoSession {
 
     fn numbers_reserved_max(&self) -> u64 {
         NUMBERS_RESERVED_MAX
+    }
+
+    fn rows_read_together(&self) -> usize {
+        VALUES_READ_TOGETHER_MAX
     }
 
     fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
