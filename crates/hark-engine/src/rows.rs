@@ -180,6 +180,10 @@ pub trait SessionRows: Send + Sync {
     /// returned before the scan began, and may include a part of one that is in progress: writes before deletes, and no
     /// less than an earlier scan.
     ///
+    /// A scan that finds no live thread must prove that there was a moment without any. A storage that reads the range in
+    /// several places, at different moments, can rely on two things: a child's number is greater than its parent's, and the
+    /// change that removes a thread which has stopped also writes its Future.
+    ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn scan(&self, range: &RowRange, limit: usize) -> Result<Vec<(Key, Row)>, StorageError>;

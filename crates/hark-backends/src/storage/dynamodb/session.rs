@@ -1,5 +1,6 @@
 //! One session's rows.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -52,6 +53,10 @@ const VALUES_READ_TOGETHER_MAX: usize = 32;
 
 /// How long that is used.
 const FORESEEN_TIME_MAX: Duration = Duration::from_millis(500);
+
+fn within(partition: String, bounds: Range<Vec<u8>>, limit: usize) -> Within {
+    Within { partition, from: bounds.start, to: bounds.end, attributes: Some(SCANNED), limit }
+}
 
 impl DynamoSession {
     pub fn new(shared: Arc<Shared>, id: SessionId) -> DynamoSession {
@@ -145,34 +150,66 @@ impl Session {
         self.foreseen().take().filter(|foreseen| foreseen.at.elapsed() < FORESEEN_TIME_MAX)
     }
 
-    /// The rows of a range in all buckets, in the order of their keys, so many at most.
+    /// The first rows of a range, in the order of their keys, at most `limit`.
     async fn scan(&self, range: &RowRange, limit: usize) -> Result<Vec<(Key, Row)>, StorageError> {
-        let bounds = range.bounds();
-        let within = |number| Within {
-            partition: bucket(&self.id, number),
-            from: bounds.start.clone(),
-            to: bounds.end.clone(),
-            attributes: Some(SCANNED),
-            limit,
-        };
-        let buckets = match range {
-            RowRange::Waiters(future) => {
-                // They are all in one.
-                let key = row_key(&self.id, &Key::Wait { future: future.clone(), waiter: ThreadId(0) });
-                let within = Within { partition: key.partition, ..within(0) };
-                return self.rows(self.api().query(within).await?).await;
-            }
-            _ => buckets_before(self.next_number().await?),
-        };
-        let query = |number| {
-            let (api, within) = (self.api().clone(), within(number));
-            async move { api.query(within).await }
-        };
-        let items = Api::all((0..buckets).map(query)).await?.into_iter().flatten().collect();
-        let mut rows = self.rows(items).await?;
+        if let RowRange::Waiters(future) = range {
+            // They are all in one bucket.
+            let key = row_key(&self.id, &Key::Wait { future: future.clone(), waiter: ThreadId(0) });
+            return self.rows(self.api().query(within(key.partition, range.bounds(), limit)).await?).await;
+        }
+        let (mut rows, buckets) = self.scan_buckets(range.bounds(), limit).await?;
+        // Within a bucket, keys are read in order, and a child's number is greater than its parent's.
+        if let (RowRange::Live(from), true, true) = (range, rows.is_empty(), buckets > 1) {
+            rows = self.threads_if_any(*from).await?;
+        }
         rows.sort_by(|(one, _), (other, _)| one.cmp(other));
         rows.truncate(limit);
         Ok(rows)
+    }
+
+    /// The live threads from this one on, or none if at some moment there was none.
+    ///
+    /// Buckets are not read at the same moment, so a thread may start another one in a bucket that has been read, and stop
+    /// before its own is read. Then it leaves its Future. Two readings that find no thread, and equally many Futures, prove
+    /// that no thread lived between them: it would have left its Future between the two readings of its bucket.
+    async fn threads_if_any(&self, from: ThreadId) -> Result<Vec<(Key, Row)>, StorageError> {
+        let last = Key::Future(ThreadId(u64::MAX).into());
+        let mut futures_before = None;
+        loop {
+            let bounds = Key::Live(from).encode()..last.encode();
+            let (mut rows, _) = self.scan_buckets(bounds, usize::MAX).await?;
+            let futures = rows.iter().filter(|(key, _)| matches!(key, Key::Future(_))).count();
+            rows.retain(|(key, _)| matches!(key, Key::Live(_)));
+            if !rows.is_empty() || futures_before == Some(futures) {
+                return Ok(rows);
+            }
+            futures_before = Some(futures);
+        }
+    }
+
+    /// The first rows between these keys in each bucket, at most `limit` of each, and the number of buckets.
+    async fn scan_buckets(
+        &self,
+        bounds: Range<Vec<u8>>,
+        limit: usize,
+    ) -> Result<(Vec<(Key, Row)>, u64), StorageError> {
+        let mut next = self.next.load(Ordering::Acquire);
+        if next == 0 {
+            next = self.next_number().await?;
+        }
+        let (mut items, mut read) = (Vec::new(), 0);
+        // The counter is read last: threads that were started meanwhile may be in further buckets.
+        while read < buckets_before(next) {
+            let query = |number| {
+                let (api, within) = (self.api().clone(), within(bucket(&self.id, number), bounds.clone(), limit));
+                async move { api.query(within).await }
+            };
+            let buckets = buckets_before(next);
+            items.extend(Api::all((read..buckets).map(query)).await?.into_iter().flatten());
+            read = buckets;
+            next = self.next_number().await?;
+        }
+        Ok((self.rows(items).await?, read))
     }
 
     async fn rows(&self, items: Vec<Item>) -> Result<Vec<(Key, Row)>, StorageError> {

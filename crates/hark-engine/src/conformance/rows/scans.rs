@@ -103,11 +103,13 @@ fn who_asks_after_a_change_sees_it(suite: &Suite) {
     }
 }
 
-/// A thread that hands on to another one, and that one to the next: whoever looks at any moment finds one of them. On this the end
-/// of a session rests: a scan that finds no thread proves that there is none.
+/// A thread that starts another one and stops, as that one does: whoever looks at any moment finds one of them. The end of a session
+/// rests on this: a scan that finds no thread proves that there was a moment without any. Their numbers are far apart, because
+/// a storage may keep them in different places, which it reads one after the other.
 fn a_scan_beside_changes_sees_what_they_write_before_what_they_remove(suite: &Suite) {
     const LAST: u64 = 300;
-    suite.put(1, &[live(1, 1)]);
+    const APART: u64 = 495;
+    suite.put(1, &[live(APART, 1)]);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -127,10 +129,12 @@ fn a_scan_beside_changes_sees_what_they_write_before_what_they_remove(suite: &Su
             });
         }
         for number in 2..LAST {
+            let stopped = ThreadId((number - 1) * APART);
             suite.done(RowChange {
-                expect: vec![(Key::Live(ThreadId(number - 1)), Some(stamp(number - 1)))],
-                fresh: suite.rows(number, &[live(number, 1)]),
-                delete: vec![Key::Live(ThreadId(number - 1))],
+                expect: vec![(Key::Live(stopped), Some(stamp(number - 1)))],
+                fresh: suite.rows(number, &[live(number * APART, 1)]),
+                put: suite.rows(number, &[resolved(stopped, 1)]),
+                delete: vec![Key::Live(stopped)],
                 ..change(number)
             });
         }
