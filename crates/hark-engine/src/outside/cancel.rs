@@ -1,10 +1,12 @@
 //! Cancelling a session.
 
+use std::collections::HashSet;
+
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
 use crate::demand::Demand;
 use crate::history::{Event, LogEntry};
-use crate::id::{Stamps, ThreadId};
+use crate::id::{Stamp, Stamps, ThreadId};
 use crate::record::{Cancelling, Key, Record, SessionState, Versioned};
 use crate::step::{self, Plan};
 use crate::storage::{Range, SessionStorage, StorageError, wakes_per_commit};
@@ -17,8 +19,8 @@ impl Outside<'_> {
     /// # Errors
     /// If it is already over or being moved, or the storage fails.
     pub fn cancel(&self) -> Result<(), OutsideError> {
-        let mut plan = Plan::default();
-        self.change(|stamp, session, commit| {
+        let (mut plan, mut first) = (Plan::default(), Vec::new());
+        let stamp = self.change(|stamp, session, commit| {
             if session.state != SessionState::Running {
                 return Err(OutsideError::WrongState(session.state));
             }
@@ -27,46 +29,65 @@ impl Outside<'_> {
                 self.finish_retry()?;
             }
             let is_told = session.cancelling == Some(Cancelling::Told);
-            let threads = if is_told { Vec::new() } else { self.live_from(step::FIRST)? };
-            // If there are few, all are cancelled in one atomic commit. Otherwise the server of the session is notified
-            // by the first ones.
-            let at_once = wakes_per_commit(&*self.records) - 1;
-            let are_few = threads.len() <= at_once;
-            step::cancel_batch(&threads[..threads.len().min(at_once)], commit, &mut plan);
-            let how_far = if are_few { Cancelling::Told } else { Cancelling::Begun };
+            first = if is_told { Vec::new() } else { self.live_from(step::FIRST)? };
+            // They notify the server of the session. One record more is the session's own.
+            first.truncate(wakes_per_commit(&*self.records) - 1);
+            step::cancel_batch(&first, commit, &mut plan);
+            let how_far = if is_told { Cancelling::Told } else { Cancelling::Begun };
             step::begin_cancel(stamp, session, how_far, self.surroundings.now(), commit);
             Ok(())
         })?;
-        if self.read_session()?.1.cancelling == Some(Cancelling::Begun) {
-            self.finish_cancel()?;
-        }
+        self.cancel_rest(Some(stamp), first.into_iter().map(|(thread, _)| thread).collect())?;
         self.dispatch(&[])?;
         Ok(())
     }
 
-    /// Cancels the remaining threads of a session, some with each commit. This terminates, because a child's number is
-    /// greater than its parent's. Threads started meanwhile are cancelled together with their parent.
+    /// Completes a cancellation.
     pub(super) fn finish_cancel(&self) -> Result<(), StorageError> {
+        self.cancel_rest(None, HashSet::new())
+    }
+
+    /// Cancels the remaining threads of a session, some with each commit. `cancelled` are those that are cancelled already,
+    /// if the session's record has this version.
+    ///
+    /// A cancelled thread cancels those that it has started. But another one may start a thread and stop before it is
+    /// cancelled itself. So this looks through the threads until it finds only cancelled ones. Each look terminates, because a
+    /// child's number is greater than its parent's.
+    fn cancel_rest(&self, mut version: Option<Stamp>, mut cancelled: HashSet<ThreadId>) -> Result<(), StorageError> {
         let (mut stamps, mut plan) = (self.stamps(), Plan::default());
-        let records = &*self.records;
-        let mut from = step::FIRST;
-        // The session's record shows the outcome of a conflict or a lost answer.
+        let (mut from, mut finds_others) = (step::FIRST, false);
         while let Some(Versioned { stamp, record: Record::Session(session) }) = self.read(Key::Session)? {
             if session.state != SessionState::Running || session.cancelling != Some(Cancelling::Begun) {
                 break;
             }
-            let threads = self.live_from(from)?;
-            let mut commit = Commit::new(stamps.next());
-            match threads.last() {
-                Some(_) => {
-                    commit.expect.push((Key::Session, Some(stamp)));
-                    step::cancel_batch(&threads, &mut commit, &mut plan);
-                }
-                None => step::end_cancel(stamp, &session, &mut commit),
+            if version.replace(stamp) != Some(stamp) {
+                // A retry may have put threads back.
+                cancelled.clear();
+                (from, finds_others) = (step::FIRST, false);
             }
-            if records.commit(&mut commit)? == Outcome::Done {
-                let Some((last, _)) = threads.last() else { break };
-                from = ThreadId(last.0 + 1);
+            let mut threads = self.live_from(from)?;
+            let last = threads.last().map(|(thread, _)| *thread);
+            threads.retain(|(thread, _)| !cancelled.contains(thread));
+            let mut commit = Commit::new(stamps.next());
+            if !threads.is_empty() {
+                commit.expect.push((Key::Session, Some(stamp)));
+                step::cancel_batch(&threads, &mut commit, &mut plan);
+                // After a conflict or a lost answer, the records show what is left to do.
+                if self.records.commit(&mut commit)? != Outcome::Done {
+                    continue;
+                }
+                finds_others = true;
+                cancelled.extend(threads.into_iter().map(|(thread, _)| thread));
+            }
+            match last {
+                Some(last) => from = ThreadId(last.0 + 1),
+                None if finds_others => (from, finds_others) = (step::FIRST, false),
+                None => {
+                    step::end_cancel(stamp, &session, &mut commit);
+                    if self.records.commit(&mut commit)? == Outcome::Done {
+                        break;
+                    }
+                }
             }
         }
         Ok(())
@@ -150,3 +171,6 @@ pub(crate) fn drop_threads(
         at_once = if is_done { most } else { (at_once / 2).max(1) };
     }
 }
+
+#[cfg(test)]
+mod tests;

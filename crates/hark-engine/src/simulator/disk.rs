@@ -57,7 +57,13 @@ pub(super) struct InFlight {
     before: Vec<(Key, Option<Row>)>,
     /// The number of these changes that a scan has seen. Later scans see at least these.
     seen: usize,
+    /// The number of requests since it happened.
+    age: u64,
 }
+
+/// After this many requests, scans see all of a commit, even if the process that made it stands still and has no answer yet: a
+/// service completes what it has begun.
+const IN_FLIGHT_REQUESTS_MAX: u64 = 50;
 
 /// A change by this process that is on its way to the disk.
 #[derive(Debug, Clone)]
@@ -68,6 +74,16 @@ pub(super) struct Change {
 }
 
 impl Disk {
+    /// Another request arrives.
+    pub fn note_request(&mut self) {
+        for commit in &mut self.in_flight {
+            commit.age += 1;
+            if commit.age > IN_FLIGHT_REQUESTS_MAX {
+                commit.seen = commit.before.len();
+            }
+        }
+    }
+
     /// Makes a delayed change, whose answer is already lost.
     pub fn make_late(&mut self, change: Change) -> Outcome {
         let stamp = change.rows.stamp;
@@ -118,7 +134,7 @@ impl Disk {
         kept.count(parts);
         kept.log.extend(history);
         self.changes += 1;
-        self.in_flight.push(InFlight { by, stamp, session: id, before, seen: 0 });
+        self.in_flight.push(InFlight { by, stamp, session: id, before, seen: 0, age: 0 });
         Outcome::Done
     }
 

@@ -159,6 +159,7 @@ impl Universe {
         let answer = {
             let mut world = self.world();
             world.count.requests += 1;
+            world.disk.note_request();
             world.carry_out_late();
             let cases = world.disturbances.transient;
             if world.happens(cases) {

@@ -188,11 +188,7 @@ impl Session {
     }
 
     /// The first rows between these keys in each bucket, at most `limit` of each, and the number of buckets.
-    async fn scan_buckets(
-        &self,
-        bounds: Range<Vec<u8>>,
-        limit: usize,
-    ) -> Result<(Vec<(Key, Row)>, u64), StorageError> {
+    async fn scan_buckets(&self, bounds: Range<Vec<u8>>, limit: usize) -> Result<(Vec<(Key, Row)>, u64), StorageError> {
         let mut next = self.next.load(Ordering::Acquire);
         if next == 0 {
             next = self.next_number().await?;
