@@ -92,7 +92,7 @@ impl Storage for Encoded {
 }
 
 impl Dispatcher for Encoded {
-    /// Whoever serves the storage looks at what is due.
+    /// The hinted threads are due in their rows, so the processes that serve the storage only need to be woken.
     fn dispatch(&self, _session: &SessionId, _hints: &[Hint]) {
         self.rows().announce();
     }

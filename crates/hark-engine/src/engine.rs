@@ -227,7 +227,7 @@ impl Engine {
             on_end(session.report());
         });
         let session = self.begin(&newborn, start, Arc::new(|_: &[OutputItem]| {}), Some(on_end))?;
-        session.add_activity(1);
+        session.add_work(1);
         session.invoke(&[step::FIRST]);
         Ok(newborn.id)
     }
@@ -418,7 +418,7 @@ impl Engine {
 
     fn finish(&self, session: &Arc<Session>) -> Report {
         let runner: Arc<dyn Runner> = session.clone();
-        session.add_activity(1);
+        session.add_work(1);
         self.ports.invoker.invoke(&runner, &[step::FIRST]);
         self.ports.invoker.serve(session.over());
         self.ports.invoker.forget(&runner);

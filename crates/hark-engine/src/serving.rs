@@ -209,7 +209,7 @@ impl Serving {
             return self.forget_wakes(id, threads).map(|()| None);
         };
         self.milestones.note_running(id, session.about());
-        session.add_activity(threads.len() as u64);
+        session.add_work(threads.len() as u64);
         if self.upstream.is_some() {
             session.in_hand.add_hints(threads);
         }
@@ -221,7 +221,7 @@ impl Serving {
         // learn of these threads before the hints count as settled.
         let finished = session.finish_todos();
         session.invoke(threads);
-        session.remove_activity(1);
+        session.finish_work(1);
         finished.map(|()| Some(session))
     }
 
@@ -251,10 +251,10 @@ impl Serving {
         }
     }
 
-    /// Opens a claimed session, if it can run, and adds one activity so that it is not parked before everything has
+    /// Opens a claimed session, if it can run, and adds one piece of work so that it is not parked before everything has
     /// begun.
     pub fn take(&self, id: &SessionId) -> Result<Option<Arc<Session>>, StorageError> {
-        if let Some(session) = self.sessions.get_active(id, 1) {
+        if let Some(session) = self.sessions.get_with_work(id, 1) {
             return Ok(Some(session));
         }
         let Some(record) = self.running(id)? else { return Ok(None) };
@@ -307,7 +307,7 @@ impl Serving {
     pub fn take_up(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
         let begun = self.begin_again(session, was_lost);
         // Its caller has added one, to keep it in memory until here.
-        session.remove_activity(1);
+        session.finish_work(1);
         begun
     }
 
@@ -321,7 +321,7 @@ impl Serving {
         if interrupted.is_empty() && due.is_empty() {
             session.look_for_loss()?;
         }
-        session.add_activity((interrupted.len() + due.len()) as u64);
+        session.add_work((interrupted.len() + due.len()) as u64);
         if was_lost {
             session.in_hand.note_lost(&interrupted);
         }

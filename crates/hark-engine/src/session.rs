@@ -74,7 +74,7 @@ pub(crate) struct Session {
     /// Hints not run, calls in flight, and in memory also armed timers. At zero, a session that is not over is idle:
     /// its threads wait for each other, for nobody, or for something from outside. May briefly be too high, never too
     /// low.
-    activity: AtomicU64,
+    pending_work: AtomicU64,
     /// Whether the first thread has stopped. Before that, no check for the session's end can succeed.
     first_stopped: AtomicBool,
     /// Why it ended, once it did.
@@ -174,7 +174,7 @@ impl Session {
             demands: Demands::default(),
             lease: server.as_ref().and_then(|server| server.lease()),
             was_taken_over: AtomicBool::new(false),
-            activity: AtomicU64::new(0),
+            pending_work: AtomicU64::new(0),
             first_stopped: AtomicBool::new(first_stopped),
             end: OnceLock::new(),
             over: Arc::default(),
@@ -580,23 +580,24 @@ impl Session {
     }
 
     /// Counts work that has been added.
-    pub fn add_activity(&self, count: u64) {
-        self.activity.fetch_add(count, Ordering::AcqRel);
+    pub fn add_work(&self, count: u64) {
+        self.pending_work.fetch_add(count, Ordering::AcqRel);
     }
 
-    pub fn is_active(&self) -> bool {
-        self.activity() > 0
+    /// Whether it has pending work.
+    pub fn has_work(&self) -> bool {
+        self.pending_work() > 0
     }
 
     /// The amount of pending work; see the field.
-    pub fn activity(&self) -> u64 {
-        self.activity.load(Ordering::Acquire)
+    pub fn pending_work(&self) -> u64 {
+        self.pending_work.load(Ordering::Acquire)
     }
 
     /// Counts work that is done. An idle session in memory is over; a durable one is parked, because something outside
     /// may wake it.
-    pub fn remove_activity(&self, count: u64) {
-        let before = self.activity.fetch_sub(count, Ordering::AcqRel);
+    pub fn finish_work(&self, count: u64) {
+        let before = self.pending_work.fetch_sub(count, Ordering::AcqRel);
         if self.is_leased()
             && let Some(server) = &self.server
         {

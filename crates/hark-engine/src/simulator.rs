@@ -18,7 +18,7 @@
 //! - **A scan shows a part** of a commit that has not returned.
 //! - **Threads are leased** in some worlds, so that one session runs on several servers at once: leases expire while
 //!   the holders of the threads are alive, whose further work must then have no effect.
-//! - **Extra hints**: the agenda names threads that need not be looked at.
+//! - **Extra hints**: the agenda names threads with nothing to do.
 //! - **The clock jumps**, forward and back.
 //! - **Calls are slow**: their results come in any order, or never, if the server dies.
 //! - **Outside processes** resolve, cancel and retry at any time, and may die while doing it.

@@ -48,7 +48,7 @@ pub(crate) struct Worker<'a> {
     found: Vec<Option<Versioned>>,
     /// Empty data, from a turn that is over.
     spare: Option<Box<Loaded>>,
-    /// The number of hints that are done and not yet subtracted from the session's activity.
+    /// The number of hints that are done and not yet subtracted from the session's pending work.
     done: u64,
     /// How often the thread was given a value that it awaited within this turn.
     awaits: u32,
@@ -174,7 +174,7 @@ impl<'a> Worker<'a> {
         }
         self.commit_batch();
         if self.done > 0 {
-            self.session.remove_activity(self.done);
+            self.session.finish_work(self.done);
         }
         let Worker { commit, plan, found, spare, .. } = self;
         Scratch { commit, plan, found, loaded: spare }.keep();

@@ -1,9 +1,9 @@
 //! A cache of threads as last written, so that their writer need not decode them. A cached version is used only if it
 //! is still the one in the storage.
 //!
-//! All sessions of a process share a budget. A thread stays in the cache until it is read, so threads that wait for
-//! long would fill it; these make room for others. Threads that wait for their turns do not: in a long sequence, each
-//! would evict the one needed next.
+//! All sessions of a process share a budget. A thread stays in the cache until it is read, so threads with long waits
+//! would fill it; only these are evicted. Plain LRU would evict recent threads too: if many take turns, each would evict
+//! the one needed next.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -24,7 +24,7 @@ const PICKLE_BYTES_MAX: usize = 256 << 20;
 /// The memory of a thread in addition to its bytes in the storage.
 const THREAD_BYTES: usize = 1_000;
 
-/// After this time, a cached thread makes room for others.
+/// A cached thread may be evicted after this time.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The cached threads of all sessions of a process.

@@ -50,9 +50,9 @@ impl Serving {
     /// If one session has all places of a limit, and the holders wait for threads of the same session that are queued
     /// for places, wakes the first of these: it finds the deadlock and fails.
     fn look_for_deadlock(&self, id: &SessionId) -> Result<(), StorageError> {
-        let is_active = self.sessions.get(id).is_some_and(|session| session.is_active());
+        let has_work = self.sessions.get(id).is_some_and(|session| session.has_work());
         let is_elsewhere = self.lease().is_none() && self.servers()?.is_served_elsewhere(id)?;
-        if is_active || self.upstream.is_some() || is_elsewhere || !self.is_served(id)? {
+        if has_work || self.upstream.is_some() || is_elsewhere || !self.is_served(id)? {
             return Ok(());
         }
         let Some((_, record)) = self.catalog()?.record(id)? else { return Ok(()) };

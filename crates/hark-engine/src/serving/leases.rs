@@ -44,7 +44,7 @@ impl Serving {
 
     /// The number of hints and calls in flight in this process.
     pub fn in_hand(&self) -> usize {
-        usize::try_from(self.sessions.activity()).unwrap_or(usize::MAX)
+        usize::try_from(self.sessions.pending_work()).unwrap_or(usize::MAX)
     }
 
     /// Takes as many due threads as there is room for: of all sessions, or only of those that a caller here waits for.
@@ -114,7 +114,7 @@ impl Serving {
         session.demands.note_taken(taken);
         if session.is_over() {
             // It was given up while they were being taken, perhaps too late for them to be given back with the others.
-            session.remove_activity(1);
+            session.finish_work(1);
             return self.return_untouched(taken, stamp);
         }
         let lost = taken.iter().filter(|taken| taken.left == Left::Lost).count();
@@ -127,9 +127,9 @@ impl Serving {
         } else if threads.contains(&step::FIRST) {
             self.note_taken(&session, lost > 0)?;
         }
-        session.add_activity(threads.len() as u64);
+        session.add_work(threads.len() as u64);
         session.invoke(&threads);
-        session.remove_activity(1);
+        session.finish_work(1);
         Ok(())
     }
 
@@ -283,7 +283,7 @@ impl Serving {
             let given_back = self.leases()?.give_back(&withdrawn, Left::Withdrawn, now);
             let hints: Vec<Hint> = withdrawn.iter().map(|held| session.hint(held.thread)).collect();
             session.dispatch(&hints);
-            session.remove_activity(withdrawn.len() as u64);
+            session.finish_work(withdrawn.len() as u64);
             given_back?;
         }
         Ok(now.after(QUEUE_TIME_MAX))
@@ -308,7 +308,7 @@ impl Serving {
             let woken = calling.into_iter().zip(found).filter(|(_, found)| found.is_some());
             let woken: Vec<ThreadId> = woken.map(|(thread, _)| thread).collect();
             if !woken.is_empty() {
-                session.add_activity(woken.len() as u64);
+                session.add_work(woken.len() as u64);
                 session.invoke(&woken);
             }
         }
@@ -335,7 +335,7 @@ impl Serving {
             let finished = match taken {
                 Some(session) => {
                     let finished = self.finish_session(&session);
-                    session.remove_activity(1);
+                    session.finish_work(1);
                     finished
                 }
                 None => Ok(()),

@@ -84,7 +84,7 @@ impl Server for Serving {
     fn look_for_retry(&self, id: &SessionId) -> Result<(), StorageError> {
         match self.take(id)? {
             // Its threads are taken like all due threads.
-            Some(session) if session.is_leased() => session.remove_activity(1),
+            Some(session) if session.is_leased() => session.finish_work(1),
             Some(session) => {
                 self.milestones.note_running(id, session.about());
                 self.take_up(&session, false)?;
@@ -146,13 +146,13 @@ impl Server for Serving {
 
     fn let_in(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
         if self.upstream.is_none()
-            && let Some(session) = self.sessions.get_active(id, threads.len() as u64)
+            && let Some(session) = self.sessions.get_with_work(id, threads.len() as u64)
         {
             if !session.is_over() && !session.runs_by_place() {
                 session.invoke(threads);
                 return Ok(());
             }
-            session.remove_activity(threads.len() as u64);
+            session.finish_work(threads.len() as u64);
         }
         let Some((_, record)) = self.ask(id, |catalog| catalog.record(id))? else { return Ok(()) };
         if record.state != SessionState::Running {

@@ -26,18 +26,18 @@ impl Sessions {
         self.lock().insert(session.id().clone(), entered);
     }
 
-    /// Adds an opened session, with one activity, unless another thread has opened it in the meantime. Calls `prepare`
+    /// Adds an opened session, with one piece of work, unless another thread has opened it in the meantime. Calls `prepare`
     /// before others see it. Returns the session that is in the list.
     pub fn open(&self, session: Arc<Session>, prepare: impl FnOnce(&Arc<Session>)) -> Arc<Session> {
         match self.lock().entry(session.id().clone()) {
             Entry::Occupied(entry) => {
                 let known = entry.get().session.clone();
-                known.add_activity(1);
+                known.add_work(1);
                 known
             }
             Entry::Vacant(entry) => {
                 prepare(&session);
-                session.add_activity(1);
+                session.add_work(1);
                 entry.insert(OpenSession { session: session.clone(), is_held: false });
                 session
             }
@@ -49,17 +49,17 @@ impl Sessions {
         self.lock().get(id).map(|entered| entered.session.clone())
     }
 
-    /// The same, with this much more activity, so that the session is not parked.
-    pub fn get_active(&self, id: &SessionId, activity: u64) -> Option<Arc<Session>> {
+    /// The same, with this much more pending work, so that the session is not parked.
+    pub fn get_with_work(&self, id: &SessionId, count: u64) -> Option<Arc<Session>> {
         let sessions = self.lock();
         let session = &sessions.get(id)?.session;
-        session.add_activity(activity);
+        session.add_work(count);
         Some(session.clone())
     }
 
-    /// Drops a session without activity, unless a caller in this process waits for its end.
+    /// Drops an idle session, unless a caller in this process waits for its end.
     pub fn park(&self, id: &SessionId) {
-        let is_idle = |entered: &OpenSession| !entered.is_held && !entered.session.is_active();
+        let is_idle = |entered: &OpenSession| !entered.is_held && !entered.session.has_work();
         let parked = match self.lock().entry(id.clone()) {
             Entry::Occupied(entry) if is_idle(entry.get()) => Some(entry.remove()),
             _ => None,
@@ -88,9 +88,9 @@ impl Sessions {
         held.map(|(id, _)| id.clone()).collect()
     }
 
-    /// The activity of all sessions together.
-    pub fn activity(&self) -> u64 {
-        self.lock().values().map(|entered| entered.session.activity()).sum()
+    /// The pending work of all sessions together.
+    pub fn pending_work(&self) -> u64 {
+        self.lock().values().map(|entered| entered.session.pending_work()).sum()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -205,7 +205,7 @@ impl Session {
         if let Some(upstream) = self.upstream() {
             upstream.dispatch(&self.id, &threads.iter().copied().map(Hint::now).collect::<Vec<_>>());
         } else {
-            self.add_activity(threads.len() as u64);
+            self.add_work(threads.len() as u64);
             self.invoke(threads);
         }
     }

@@ -43,7 +43,7 @@ impl Supervised for Session {
         warn!(session = %self.id, threads = threads.len(), "the worker process was lost that had threads");
         self.in_hand.note_lost(threads);
         // It may have been lost between a commit and the actions that follow.
-        self.add_activity(1);
+        self.add_work(1);
         let taken = self.server.as_ref().map_or(Ok(()), |server| server.take_up_lost(&self.id));
         if let Err(error) = taken {
             self.fail_storage(&error);
@@ -62,7 +62,7 @@ impl Supervised for Session {
         let is_now = |hint: &Hint| hint.not_before.is_none_or(|until| self.note_due(hint.thread, until));
         let now: Vec<ThreadId> = hints.iter().filter(|hint| is_now(hint)).map(|hint| hint.thread).collect();
         if !now.is_empty() {
-            self.add_activity(now.len() as u64);
+            self.add_work(now.len() as u64);
             self.invoke(&now);
         }
     }
@@ -73,14 +73,14 @@ impl Supervised for Session {
                 if self.is_leased() {
                     self.note_left(None);
                 }
-                self.remove_activity(count);
+                self.finish_work(count);
             }
             WorkerReport::Returned(end, after) => {
                 if let Some(server) = &self.server {
                     server.note_step(after);
                 }
                 self.note_left(end);
-                self.remove_activity(1);
+                self.finish_work(1);
             }
             WorkerReport::Interrupted => self.note_interrupted(),
             WorkerReport::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),

@@ -100,7 +100,7 @@ struct Found {
     left: Left,
 }
 
-/// When a row of a thread is due, whatever for.
+/// When a row of a thread is due, for any reason.
 fn time_of(row: &Row) -> Option<Timestamp> {
     match due_of(row)? {
         Due::At(due) | Due::Leased(due) | Due::Withdrawn(due) => Some(due),
@@ -140,7 +140,7 @@ impl World {
                 let left = due_of(row).map_or(Left::Free, Left::of);
                 let demand = Demand { priority: row.priority, place: row.place.clone() };
                 let found = found.entry((id.clone(), thread));
-                // Records come before mailboxes.
+                // A thread's record comes before its mailbox, so its own demand and version are used.
                 let one = found.or_insert(Found { due, demand, held, left });
                 one.due = one.due.min(due);
                 if one.left == Left::Free || left == Left::Lost {
@@ -199,7 +199,7 @@ impl World {
         Ok(())
     }
 
-    /// Adds threads that need not be looked at to the taken ones.
+    /// Adds spurious threads to the taken ones: their turns must change nothing.
     fn add_extra_hints(&mut self, taken: &mut Vec<Taken>) {
         let cases = self.disturbances.extra_hint;
         for session in self.sessions() {

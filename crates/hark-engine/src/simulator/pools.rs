@@ -1,4 +1,4 @@
-//! The pools that the servers of a simulated world serve, where threads are leased and the program names pools.
+//! The pools served by each server of a simulated world, if threads are leased and the program names pools.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,8 @@ fn pools_of(executable: &Executable) -> BTreeSet<Pool> {
 }
 
 impl Universe {
-    /// The pools of a new server: some of those that the program names. Once disturbances have ended, those are among them
-    /// that nobody serves.
+    /// The pools of a new server: a random subset of the program's. Once disturbances have ended, it includes all pools
+    /// that no other server serves.
     pub(super) fn pools_of_new_server(&self) -> Pools {
         let all = pools_of(&self.scenario().executable);
         if all.is_empty() || !self.world().disk.is_leased {
@@ -50,9 +50,9 @@ impl World {
         alive.any(|process| process.pools.serve(&place))
     }
 
-    /// Checks that a call is made by a process that serves the place in which its thread is.
+    /// Checks that a call is made by a process that serves the place of the calling thread.
     pub(super) fn check_place_of(&mut self, by: Number, call: &Call) {
-        // A process that was unresponsive for longer than its lease may make a call that others have made since.
+        // A process that was unresponsive for longer than its lease may make a call that another process has made since.
         if !self.disk.is_leased || !self.disk.awaits(&call.id, call.attempt) {
             return;
         }

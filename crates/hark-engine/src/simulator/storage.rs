@@ -415,7 +415,7 @@ impl World {
         for id in self.sessions() {
             let Some(kept) = self.disk.sessions.get(&id).filter(|kept| kept.server == Some(me)) else { continue };
             let is_over = self.disk.state(&id).is_none_or(|state| state.is_over());
-            // A session that has only just begun may be on its way to others, and nothing can be due in it.
+            // A session that has just begun may still be handed to another server, and nothing can be due in it yet.
             let has_begun = kept.log.len() > 1;
             let times = kept.rows.values().filter_map(|row| match due_of(row) {
                 Some(Due::At(time)) if time > now && time < horizon => Some(time),

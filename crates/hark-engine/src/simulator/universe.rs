@@ -32,8 +32,8 @@ const DEPTH_MAX: usize = 4;
 const IDLE_ROUNDS_MAX: u32 = 20;
 /// The duration of leases, where threads are leased.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
-/// The maximum number of actions in a run. A thousand threads that look once a minute for the value they wait for need many
-/// if a clock is set back by hours.
+/// The maximum number of actions in a run. A thousand threads that poll once a minute need many after a clock was set back
+/// by hours.
 const ACTIONS_MAX: u64 = 1_000_000;
 
 /// A simulation.
@@ -237,8 +237,8 @@ impl Universe {
         Err("it does not end".into())
     }
 
-    /// Checks that no process counts work that it does not have: where threads are leased, it would take fewer and fewer of
-    /// them.
+    /// Checks that each process counts no more pending work than it has. Where threads are leased, it would otherwise take
+    /// fewer and fewer of them.
     fn check_at_rest(&self) -> Result<(), String> {
         let engines = lock(&self.engines);
         let counted = engines.iter().map(|(number, running)| (number, running.engine.in_hand()));
@@ -578,7 +578,7 @@ impl World {
         // The due time of a session that is being moved does not belong to a thread.
         let of_threads = rows.filter(|(key, row)| **key != Key::Session && pools.serve(&row.place));
         let times = of_threads.filter_map(|(_, row)| match due_of(row) {
-            // Threads that were due before were looked at, and may wait for something else.
+            // Threads due before that have had their turns, and may wait for something else.
             Some(Due::At(time) | Due::Leased(time) | Due::Withdrawn(time)) if time > after => Some(time),
             _ => None,
         });

@@ -55,7 +55,7 @@ pub(crate) struct Turnstile<'a> {
     /// The threads that were let in, possibly including some that were not. They must be notified even if the outcome
     /// of a change is unknown and it is made again.
     pub let_in: Vec<Holder>,
-    /// The threads that left after they had lost their places. Those that wait in their stead must be notified.
+    /// Threads that left after losing their places. The threads queued in their stead must be notified.
     pub left_again: Vec<Holder>,
 }
 

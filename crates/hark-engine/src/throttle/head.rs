@@ -19,7 +19,7 @@ pub(crate) struct Head {
     pub place: String,
     /// The next ticket.
     pub next: u64,
-    /// The number of threads that are let in.
+    /// The number of admitted threads.
     pub held: u64,
     /// The number of threads in the queue.
     pub queued: u64,
@@ -86,8 +86,8 @@ impl Head {
         Duration::from_micros(self.bound.per)
     }
 
-    /// When the next thread may start. None while the last one has not started: at most one start is planned ahead. If
-    /// no thread is within, the last one has started by another clock.
+    /// When the next thread may start. None while the last admitted thread has not started: at most one start is planned
+    /// ahead. If no thread is admitted, the last one has started according to another clock.
     fn next_start(&mut self, now: Timestamp) -> Option<Timestamp> {
         let latest = now.after(self.per());
         // A clock that was set back must not block everything.

@@ -1,4 +1,4 @@
-//! Queries about gates: what a thread or a session has there, and who holds places that are no longer needed.
+//! Queries about gates: the entries of a thread or a session, and holders whose sessions are not being served.
 
 use std::collections::{BTreeSet, HashMap};
 

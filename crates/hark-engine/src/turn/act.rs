@@ -26,7 +26,7 @@ impl Worker<'_> {
             self.session.in_hand.begin_call(&begun.call, self.commit.stamp, since);
         }
         let timer = self.plan.timer;
-        // A durable timer does not count as activity, because its session may be parked until then.
+        // A durable timer does not count as pending work, because its session may be parked until then.
         let timers = usize::from(timer.is_some() && !self.session.is_resumable());
         self.count(self.plan.invoke.len() + timers + usize::from(self.plan.call));
         if self.counts_loss {
@@ -91,7 +91,7 @@ impl Worker<'_> {
     /// Notes when the thread continues, according to its record. The time may come from another clock.
     pub(super) fn note_time(&mut self, thread: ThreadId, until: Timestamp) {
         if self.session.note_due(thread, until) {
-            self.session.add_activity(1);
+            self.session.add_work(1);
             self.slot.invoke(&[thread]);
         }
     }
@@ -119,7 +119,7 @@ impl Worker<'_> {
             || !self.plan.look_again.is_empty();
         let given_up = u64::from(!has_more_to_do && led_to > 0);
         if led_to as u64 > given_up {
-            self.session.add_activity(led_to as u64 - given_up);
+            self.session.add_work(led_to as u64 - given_up);
         }
         self.done += 1 - given_up;
     }
@@ -175,7 +175,7 @@ impl Worker<'_> {
 
     /// The same for threads that are not yet counted.
     fn hand_out_more(&mut self) {
-        self.session.add_activity(self.plan.invoke.len() as u64);
+        self.session.add_work(self.plan.invoke.len() as u64);
         self.hand_out();
     }
 

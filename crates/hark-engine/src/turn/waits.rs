@@ -282,7 +282,7 @@ impl Worker<'_> {
     pub(super) fn arm(&mut self, live: &mut Live, thread: ThreadId, deadline: Option<Timestamp>) {
         self.disarm(live);
         if let Some(deadline) = deadline.filter(|_| !self.session.is_resumable()) {
-            self.session.add_activity(1);
+            self.session.add_work(1);
             live.timer = self.slot.invoke_after(thread, deadline.since(self.session.steady_now()));
         }
     }
@@ -292,7 +292,7 @@ impl Worker<'_> {
             && self.slot.disarm(timer)
         {
             // Not the last one: the current hint still counts.
-            self.session.remove_activity(1);
+            self.session.finish_work(1);
         }
     }
 }

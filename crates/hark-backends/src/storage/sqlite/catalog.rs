@@ -40,8 +40,7 @@ impl RowStorage for SqliteRows {
         if self.0.leases.is_some() { RowTenure::Leases(&*self.0) } else { RowTenure::Servers(&*self.0) }
     }
 
-    /// A supervisor's workers are not alone, and neither are processes that lease threads: another one may run the
-    /// thread.
+    /// False for a supervisor's workers and for processes that lease threads: another process may run the thread.
     fn is_alone(&self) -> bool {
         self.0.serves.is_none() && self.0.leases.is_none()
     }

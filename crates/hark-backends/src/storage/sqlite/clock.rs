@@ -1,10 +1,10 @@
 //! A common steady time for all processes that lease threads of a file.
 //!
 //! The steady time of a process starts with the clock's time at its start. If the clock is set between the starts of
-//! two processes, each could consider the other's leases expired, or never expired. So the first of the processes that
-//! are alive together saves its offset, and the others adopt it: `servers/shared.clock` contains the machine's boot id and
-//! the offset. Each of them holds a shared lock on the file. Who gets the lock alone is the first, and goes by the clock as
-//! it is now: an earlier process may have found it wrong.
+//! two processes, each could consider the other's leases expired, or never expired. So the first process saves its
+//! offset in `servers/shared.clock`, with the machine's boot id, and later ones adopt it. All of them hold a shared lock
+//! on the file. A process that gets an exclusive lock is the only one alive: it ignores the saved offset, because the
+//! clock may have been wrong when that was saved.
 
 use std::fs::{self, File};
 use std::io;
@@ -36,7 +36,7 @@ impl SharedClock {
     }
 }
 
-/// The offset of all processes that hold the file: this one, if no other holds it.
+/// The offset shared by all processes that hold the file; this process's own if there is no other.
 fn agree(path: &Path, boot: &str, own: i64) -> io::Result<(File, i64)> {
     let file = match private::make_file(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => private::open_to_write(path)?,
@@ -47,14 +47,14 @@ fn agree(path: &Path, boot: &str, own: i64) -> io::Result<(File, i64)> {
             file.set_len(0)?;
             file.write_all_at(text_of(boot, own).as_bytes(), 0)?;
         }
-        // Another process may get the lock between the two, so what counts is what is read now.
+        // Another process may have got the exclusive lock in between, and replaced the offset.
         file.lock_shared()?;
         let mut bytes = [0; BYTES_MAX];
         let length = file.read_at(&mut bytes, 0)?;
         if let Some(offset) = offset_in(&String::from_utf8_lossy(&bytes[..length]), boot) {
             return Ok((file, offset));
         }
-        // Its writer was killed while it wrote.
+        // The writer was killed before it had written everything.
         file.unlock()?;
     }
 }
@@ -96,7 +96,7 @@ mod tests {
         drop(first);
         assert_eq!(agree(&path, "one", 0).unwrap().1, -20, "the second one still goes by it");
         drop(second);
-        // A process that another test has just forked holds all locks of this one until it runs its program.
+        // A child forked by another test inherits this process's locks until it executes its program.
         let is_alone = || agree(&path, "one", 0).unwrap().1 == 0;
         let waits = (0..1000).take_while(|_| !is_alone()).map(|_| thread::sleep(Duration::from_millis(10))).count();
         assert!(waits < 1000, "nobody does any more");

@@ -1,9 +1,8 @@
-//! Which threads a process takes that leases threads, as others see it.
+//! Where threads are leased, each process announces which threads it takes.
 //!
-//! `servers/NUMBER.coverage` is beside the process's lock. Its first line has the names of the process's pools, or is `*` for
-//! all there are. Then follows `*` for all sessions, or else a line for each session.
-//! The file is replaced as a whole, so that no process reads a part of it, and is never synced: it counts only while the
-//! process lives.
+//! The announcement is `servers/NUMBER.coverage`, beside the process's lock. Its first line lists the process's pools, or is
+//! `*` for all pools. Then follows `*` for all sessions, or a line for each session. The file is replaced atomically, so
+//! that no process reads a part of it. It is never synced, because it is valid only while the process is alive.
 
 use std::fs;
 use std::io::{self, Write};
@@ -27,7 +26,7 @@ pub(super) fn write(path: &Path, announcement: &Announcement) -> io::Result<()> 
     };
     let text = format!("{pools}\n{sessions}");
     let new = path.with_extension("coverage-new");
-    // Only this process writes it; it may have failed before.
+    // Only this process writes it; an earlier attempt may have failed.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -36,7 +35,7 @@ pub(super) fn write(path: &Path, announcement: &Announcement) -> io::Result<()> 
     written.and_then(|()| fs::rename(&new, path)).inspect_err(|_| drop(fs::remove_file(&new)))
 }
 
-/// Reads the file. A process that has not announced anything has none.
+/// Reads the file. None if the process has not announced anything.
 pub(super) fn read(path: &Path) -> Option<Announcement> {
     let text = io::read_to_string(private::open_file(path).ok()?).ok()?;
     let (pools, sessions) = text.split_once('\n')?;

@@ -24,8 +24,8 @@ pub(super) struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// The open database, its log and the log's index, which SQLite keeps open from a connection's first query on. If
-    /// the database is still, it has neither.
+    /// The open database, its log and the log's index, which SQLite keeps open from a connection's first query on. An
+    /// unused database has neither log nor index.
     pub fn of(path: &Path, is_still: bool) -> OpenFiles {
         let beside: &[&str] = if is_still { &[] } else { &LOG_ENDINGS };
         let paths = [path.to_path_buf()].into_iter().chain(beside.iter().map(|ending| with_ending(path, ending)));
@@ -33,7 +33,7 @@ impl OpenFiles {
         OpenFiles { files, database_bytes: AtomicU64::new(0) }
     }
 
-    /// The first of them that has lost its name.
+    /// The first of these files that no longer has its name.
     pub fn find_removed(&self) -> Option<&Path> {
         let removed = self.files.iter().enumerate().find(|(index, (path, identity))| {
             let found = look_at(path);

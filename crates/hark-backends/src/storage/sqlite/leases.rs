@@ -1,8 +1,8 @@
 //! Leased threads: any process that serves the file may run threads of any session.
 //!
 //! A session then has no server, unless it is being exported or imported, or was served before threads were leased;
-//! such a session is adopted when its server is dead. Beside its lock a process says whether it takes threads of all
-//! sessions, or of which (`coverage`): these are served as long as it is alive, and nobody moves them, whatever pools it serves.
+//! such a session is adopted when its server is dead. Each process announces the sessions whose threads it takes
+//! (`coverage`). As long as it is alive, these sessions count as served, whatever its pools, and cannot be moved.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
@@ -54,7 +54,7 @@ impl Leasing {
     }
 }
 
-/// Sessions whose threads someone takes.
+/// Sessions whose threads are taken by some live process.
 #[derive(Default)]
 pub(super) struct Attended {
     all: bool,
@@ -80,8 +80,8 @@ struct Found {
 /// The condition for sessions whose threads may be taken.
 const IS_FREE: &str = "session.server IS NULL AND (?2 IS NULL OR session.id = ?2)";
 
-/// The condition for threads that may be taken, and for mailboxes: a session that was cancelled from outside has woken its
-/// first thread, so that a process notices the end.
+/// The conditions for threads that may be taken, and for mailboxes: cancelling a session from outside wakes its first
+/// thread, so that the process that runs it notices the end.
 const RUNS: &str = "session.state = 'running'";
 const RUNS_OR_WAS_CANCELLED: &str = "(session.state = 'running' OR session.state = 'cancelled' AND ready.thread = 0)";
 
@@ -189,18 +189,18 @@ impl Leases for Shared {
 }
 
 impl Shared {
-    /// The sessions whose threads other processes take that are alive.
+    /// The sessions whose threads are taken by other live processes.
     pub(super) fn attended_by_others(&self) -> Attended {
         self.attended_by(self.others())
     }
 
-    /// The other processes that are alive.
+    /// The other live processes.
     fn others(&self) -> impl Iterator<Item = i64> {
         let me = self.server.get().map(server::Server::number);
         server::all_alive(&self.folder).into_iter().filter(move |number| Some(*number) != me)
     }
 
-    /// The sessions whose threads processes take that are alive, this one included.
+    /// The sessions whose threads are taken by live processes, including this one.
     pub(super) fn attended(&self) -> Attended {
         self.attended_by(server::all_alive(&self.folder).into_iter())
     }
@@ -216,7 +216,7 @@ impl Shared {
         attended
     }
 
-    /// Takes over sessions of dead servers, and sessions that a server released that did not lease threads.
+    /// Takes over the sessions of dead servers, and those released by a server that did not lease threads.
     fn adopt(&self) -> Result<(), StorageError> {
         let servers: Vec<i64> = self.read(|connection| {
             let sql = "SELECT DISTINCT server FROM session
@@ -276,7 +276,8 @@ impl Shared {
     }
 }
 
-/// The due threads with the highest priorities, and of these the first: for each its session's row, its number, the session's id and the due record.
+/// The due threads with the highest priorities, earliest first within a priority. Keyed by the session's row number and the
+/// thread's number, with the session's id.
 #[allow(clippy::type_complexity, reason = "a row of a query")]
 fn find_due(
     connection: &Connection,
@@ -291,7 +292,7 @@ fn find_due(
         let stamp = stamp.and_then(|stamp| std::num::NonZeroU64::new(stamp as u64)).map(Stamp);
         let due = DueNumber::new(row.get::<_, i64>(3)? as u64);
         let left = due.due().map_or(Left::Free, Left::of);
-        // The process that runs the thread finds a damaged place.
+        // A damaged place is reported by the process that runs the thread.
         let demand = Demand { priority: row.get(4)?, place: place_from(row, 5).unwrap_or_default() };
         Ok(((row.get(0)?, row.get(2)?), (session_from(row, 1)?, Found { due, demand, stamp, left })))
     };
@@ -336,15 +337,15 @@ fn find_due(
     Ok(due)
 }
 
-/// A condition for threads of pools, and what it compares with as parameter 3.
+/// An SQL condition for threads of some pools, and the value of its parameter 3.
 struct Served {
     condition: &'static str,
     names: String,
 }
 
-/// The conditions for threads of these pools, each of which needs a query of its own. Those of the default pool are found in
-/// the order of times, among all others; `+` keeps SQLite from looking up the few others first, and then sorting. For a
-/// process that does not serve it each pool is looked up in the index of pools.
+/// The conditions for threads of these pools, each for a query of its own. If the default pool is among them, one query
+/// scans the index of due times; `+` keeps SQLite from using the index of pools instead, and sorting its result. If it is
+/// not, each pool is looked up in the index of pools.
 fn served(pools: &Pools) -> impl Iterator<Item = Served> {
     let names = pools.names();
     let all = match &names {
@@ -359,7 +360,7 @@ fn served(pools: &Pools) -> impl Iterator<Item = Served> {
 }
 
 impl Found {
-    /// Adds the record of a thread that is cancelled, if that is due: it may be in a pool that nobody serves.
+    /// Adds the record of a cancelled thread, if it is due: its pool may not be served by any process.
     fn add_record(
         &mut self,
         connection: &Connection,
@@ -380,8 +381,8 @@ impl Found {
     }
 }
 
-/// The priorities of a table's rows that are due at some time, highest first. There are few, but there may be many rows
-/// of each, so that each is looked up in the index.
+/// The priorities of a table's rows that have a due time, highest first. There are few priorities, but there may be many
+/// rows of each, so each next priority is looked up in the index.
 fn priorities(connection: &Connection, table: &str) -> rusqlite::Result<Vec<i64>> {
     let sql = format!("SELECT max(priority) FROM {table} WHERE due > 0 AND priority != 0 AND priority < ?1");
     let mut statement = connection.prepare_cached(&sql)?;
@@ -395,8 +396,8 @@ fn priorities(connection: &Connection, table: &str) -> rusqlite::Result<Vec<i64>
     Ok(found)
 }
 
-/// Makes due at once what has no time in the sessions of which this column has this value: the threads that can run, as this
-/// says, and everything else that must be checked.
+/// Makes rows without a due time due at once, in the sessions where this column has this value: runnable threads with the due
+/// time `threads`, and everything else that must be checked.
 fn set_rest_due(connection: &Connection, column: &str, value: i64, threads: Due) -> rusqlite::Result<()> {
     let at_once = due_number(Due::At(Timestamp(1)));
     for (table, due, which) in [

@@ -41,7 +41,7 @@ const TURN_LOOKS: u32 = 5_000;
 const DEATH_INTERVAL: Duration = Duration::from_millis(2);
 const DEATH_MAX: Duration = Duration::from_secs(60);
 
-/// What a server owns, as the setting `tenure` says.
+/// What a server owns, according to the setting `tenure`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owned {
     Sessions = 1,
@@ -115,10 +115,10 @@ impl Drop for Renewal {
 }
 
 impl Server {
-    /// Registers a server of this folder. It is one until it is dropped, or stalls for longer than its lease. All servers
-    /// that live at the same time must own the same.
+    /// Registers a server of this folder, until it is dropped or stalls for longer than its lease. Servers that are alive
+    /// at the same time must have the same tenure.
     pub fn new(folder: &Path, lease: Duration, owned: Owned) -> Result<Server, StorageError> {
-        // Nobody else is registered between the check and the end.
+        // No other server can register between the check and the end.
         let _turn = turn(folder);
         let folder = folder.join(FOLDER);
         if owns_otherwise(&folder, owned) {
@@ -166,7 +166,7 @@ impl Server {
         is_known(&self.folder, self.number)
     }
 
-    /// Tells others which threads it takes.
+    /// Announces to other processes which threads it takes.
     pub fn announce(&self, announcement: &Announcement) -> Result<(), StorageError> {
         coverage::write(&coverage_path(&self.folder, self.number), announcement).map_err(|error| {
             let otherwise =
@@ -296,7 +296,7 @@ pub(super) fn all_alive(folder: &Path) -> Vec<i64> {
     numbers.into_iter().filter(|number| is_alive(folder, *number)).collect()
 }
 
-/// What this server takes, as it has last announced.
+/// The last announcement of this server.
 pub(super) fn announced(folder: &Path, number: i64) -> Option<Announcement> {
     coverage::read(&coverage_path(&folder.join(FOLDER), number))
 }
@@ -344,7 +344,7 @@ fn remove_dead(folder: &Path) {
     }
 }
 
-/// Whether a server of this folder lives that owns something else.
+/// Whether a live server of this folder has another tenure.
 fn owns_otherwise(folder: &Path, owned: Owned) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return false };
     let paths = entries.flatten().map(|entry| entry.path());
