@@ -6,9 +6,11 @@
 A counting proxy stands between `hark` and the server. All calls count, those of polls and retries too; only the table is there
 before. The exit status is 0 if no bound is exceeded.
 """
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import server
@@ -28,6 +30,10 @@ fn mapped() { reduce(map_async(range(0, 1000), each), lambda (sum, n) { sum + n 
 FUNCTIONS = "def identity(value):\n    return value\n"
 
 SESSIONS, STEPS, THREADS = 100, 100, 1000
+# How many sessions are left to a worker, and the maximum number of calls for each: two of the process that creates it, which also
+# writes the program, and of the worker one to see that it has threads, one to take the first, two to read the session's state,
+# one to read all that the step needs, and one to end it. An idle worker polls the index, which does not count here.
+LEFT, LEFT_CALLS = 40, 8
 # What a process takes once: to write its program, to begin, to end, and to look a few times at what others have done.
 ONCE = 40
 # No item is written by more threads than this.
@@ -55,6 +61,31 @@ def run(hark, address, folder, words):
     return done.stdout.strip() or done.stderr.strip()
 
 
+def left(hark):
+    """Whether sessions that are left to a worker take no more calls than they may."""
+    with tempfile.TemporaryDirectory() as folder, server.running() as direct, \
+            server.behind(direct, ["--keys", "p,r", "--units"]) as address:
+        Path(folder, "program.hk").write_text("fn noop() { 1 }\n")
+        # So long that no lease is renewed meanwhile.
+        Path(folder, "hark.toml").write_text("[sessions]\nlease = 600\n")
+        run(hark, direct, folder, ["storage", "init", "-s", "dynamodb"])
+        for _ in range(LEFT):
+            run(hark, address, folder, ["run", "-s", "dynamodb", "--detach", "program.hk", "-f", "noop"])
+        finished = ["sessions", "-s", "dynamodb", "-q", "--state", "finished"]
+        worker = subprocess.Popen([hark, "worker", "-s", "dynamodb", "-q"], cwd=folder, env=server.environment(address))
+        begun = time.monotonic()
+        while len(run(hark, direct, folder, finished).split()) < LEFT and time.monotonic() - begun < SECONDS_MAX:
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(SECONDS_MAX)
+        counts = server.ask(address, "/counts")["requests"]
+        are_done = len(run(hark, direct, folder, finished).split()) == LEFT
+    calls, calls_max = sum(counts.values()), LEFT_CALLS * LEFT + ONCE
+    is_right = are_done and calls <= calls_max
+    print(f"{'' if is_right else 'FAILED: '}{LEFT} sessions that are left to a worker: {calls} calls of at most {calls_max}, {counts}")
+    return is_right
+
+
 def main():
     hark = Path(sys.argv[1]).resolve()
     failed = 0
@@ -74,6 +105,7 @@ def main():
                   f"an item written {writes} times of at most {writes_max}", flush=True)
             if not is_right:
                 print(f"    its result is {result!r}; {counts}")
+    failed += not left(hark)
     raise SystemExit(failed > 0)
 
 

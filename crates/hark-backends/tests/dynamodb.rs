@@ -334,9 +334,11 @@ fn a_sleep_ends_in_time() {
     assert!(calls <= 10 * 8 + 10, "{calls} calls: {:?}", served.storage.counts());
 }
 
-/// Written down by one process, read, and ended by another one.
+/// Written down by one process, read, and ended by another one. This is the least that a storage makes possible. A process does
+/// more, which `tests/dynamodb/calls.py` counts: it takes the thread, so that no other one runs it as well, and reads the session's
+/// state after that, because whoever moves a session looks for taken threads after marking it.
 #[test]
-fn a_session_that_is_left_to_others_takes_three_calls() {
+fn the_rows_of_a_session_that_is_left_to_others_take_three_calls() {
     let Some(server) = Server::start() else { return };
     let (table, one) = new_table(&server);
     let (one, other) = (Served::new(one, false), Served::new(server.open(&table), false));

@@ -21,7 +21,7 @@ use tracing::info;
 
 use crate::calls::CallPlaces;
 use crate::commit::Commit;
-use crate::id::{SessionId, ThreadId};
+use crate::id::{SessionId, Stamp, ThreadId};
 use crate::journal::{Journal, Milestone};
 use crate::limits::CANCEL_TOLD_WAIT;
 use crate::options::Options;
@@ -45,6 +45,9 @@ use leases::Capacity;
 use milestones::Milestones;
 use programs::Programs;
 use sessions::Sessions;
+
+/// A session's record and its version.
+type VersionedRecord = (Stamp, SessionRecord);
 
 /// The sessions served by one engine.
 pub(crate) struct Serving {
@@ -78,7 +81,7 @@ pub(crate) struct Serving {
     /// In such a process: when the first of the threads that it has left to others is due.
     left_due: Mutex<Option<Timestamp>>,
     /// In such a process: the record of the last session that ran here, and when it was read.
-    last_record: Mutex<Option<(Timestamp, SessionId, SessionRecord)>>,
+    last_record: Mutex<Option<(Timestamp, SessionId, VersionedRecord)>>,
     has_changed_session: AtomicBool,
     /// Some processes that run assigned threads do not report when the threads that they leave are due, so the storage
     /// is asked.
@@ -226,9 +229,9 @@ impl Serving {
     }
 
     fn forget_wakes(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
-        let Some((_, record)) = self.ask(id, |catalog| catalog.record(id))? else { return Ok(()) };
-        let is_cancelled = record.state == SessionState::Cancelled;
-        let session = self.make(id, record)?;
+        let Some(found) = self.ask(id, |catalog| catalog.record(id))? else { return Ok(()) };
+        let is_cancelled = found.1.state == SessionState::Cancelled;
+        let session = self.make(id, found)?;
         let mut stamps = session.stamps();
         if is_cancelled {
             // The process that ended it may have been lost, or may not have seen a thread that was being started.
@@ -257,12 +260,12 @@ impl Serving {
         if let Some(session) = self.sessions.get_with_work(id, 1) {
             return Ok(Some(session));
         }
-        let Some(record) = self.running(id)? else { return Ok(None) };
-        self.open(id, record).map(Some)
+        let Some(found) = self.running(id)? else { return Ok(None) };
+        self.open(id, found).map(Some)
     }
 
-    fn open(&self, id: &SessionId, record: SessionRecord) -> Result<Arc<Session>, StorageError> {
-        let session = self.sessions.open(self.make(id, record)?, |session| {
+    fn open(&self, id: &SessionId, found: VersionedRecord) -> Result<Arc<Session>, StorageError> {
+        let session = self.sessions.open(self.make(id, found)?, |session| {
             if let Some(waiter) = self.awaited.get(id) {
                 waiter.watch(session);
             }
@@ -285,14 +288,19 @@ impl Serving {
     }
 
     /// A session that nobody served was taken, or its first thread was.
-    pub fn note_taken(&self, session: &Session, was_lost: bool) -> Result<(), StorageError> {
+    ///
+    /// Where threads are leased, `held` is the version that its first thread had before. If this is the version of the session's
+    /// record, the thread has not begun, because the start of the session wrote both. Otherwise the history tells.
+    pub fn note_taken(&self, session: &Session, was_lost: bool, held: Option<Stamp>) -> Result<(), StorageError> {
         let is_leased = self.lease().is_some();
         if self.milestones.are_logged() && (is_leased || !self.milestones.note_running(session.id(), session.about())) {
             // Whatever a thread has done is in the history, after the session's start.
-            let has_begun = was_lost || {
-                let pages = session.records().history(0, 2)?;
-                pages.first().map(|(first, _)| first) != pages.last().map(|(last, _)| last)
-            };
+            let is_as_started = held.is_some() && held == session.opened_with();
+            let has_begun = was_lost
+                || !is_as_started && {
+                    let pages = session.records().history(0, 2)?;
+                    pages.first().map(|(first, _)| first) != pages.last().map(|(last, _)| last)
+                };
             // A leased thread is taken again after each wait.
             if has_begun && !was_lost && is_leased {
                 return Ok(());
@@ -343,14 +351,14 @@ impl Serving {
     }
 
     /// The record of a session that can run. First completes whatever a lost process has left half done.
-    fn running(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
+    fn running(&self, id: &SessionId) -> Result<Option<VersionedRecord>, StorageError> {
         while let Some((stamp, record)) = self.ask(id, |catalog| catalog.record(id))? {
             let is_settled = match record.state {
                 SessionState::Running | SessionState::Moving | SessionState::Importing => !record.is_half_way(),
                 _ => true,
             };
             if is_settled {
-                return Ok((record.state == SessionState::Running).then_some(record));
+                return Ok((record.state == SessionState::Running).then_some((stamp, record)));
             }
             let Ports { storage, surroundings, .. } = &self.ports;
             let program = self.program(id, &record.about.program)?;
@@ -364,7 +372,7 @@ impl Serving {
         Ok(None)
     }
 
-    fn make(&self, id: &SessionId, record: SessionRecord) -> Result<Arc<Session>, StorageError> {
+    fn make(&self, id: &SessionId, (stamp, record): VersionedRecord) -> Result<Arc<Session>, StorageError> {
         let program = self.program(id, &record.about.program)?;
         let records = self.ports.storage.session(id, &program)?;
         let parts = Parts {
@@ -380,7 +388,7 @@ impl Serving {
             neighbors: None,
             on_end: None,
         };
-        let session = Session::resumed(parts, &record);
+        let session = Session::resumed(parts, stamp, &record);
         if session.has_gates() {
             self.note_gates();
         }

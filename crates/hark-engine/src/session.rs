@@ -87,6 +87,8 @@ pub(crate) struct Session {
     is_end_logged: AtomicBool,
     /// See [`SessionRecord::put_back`].
     put_back: Option<PutBack>,
+    /// The version of its record when this process has opened it.
+    opened_with: Option<Stamp>,
     /// The first thread's value, once it is written.
     result: OnceLock<Value>,
     /// Called at its end.
@@ -136,18 +138,19 @@ impl Session {
     /// A session that has not begun. Nothing is written before its first step.
     pub fn new(parts: Parts, first: Thread) -> Result<Arc<Session>, StorageError> {
         parts.records.reserve_first()?;
-        let session = Session::with(parts, 1, false, None);
+        let session = Session::with(parts, 1, None);
         let live = session.live(step::FIRST, first);
         *lock(&session.unwritten) = Some(live);
         Ok(session)
     }
 
     /// A session that is already stored.
-    pub fn resumed(parts: Parts, record: &SessionRecord) -> Arc<Session> {
-        Session::with(parts, 0, record.first_stopped, record.put_back)
+    pub fn resumed(parts: Parts, stamp: Stamp, record: &SessionRecord) -> Arc<Session> {
+        Session::with(parts, 0, Some((stamp, record)))
     }
 
-    fn with(parts: Parts, threads: u64, first_stopped: bool, put_back: Option<PutBack>) -> Arc<Session> {
+    fn with(parts: Parts, threads: u64, stored: Option<(Stamp, &SessionRecord)>) -> Arc<Session> {
+        let record = stored.map(|(_, record)| record);
         let Parts { id, drawn, about, program, options, ports, records, observer, server, neighbors, on_end } = parts;
         let has_gates = program.has_limits();
         // Where threads are leased, entries at gates belong to the session, whichever process runs the thread.
@@ -175,13 +178,14 @@ impl Session {
             lease: server.as_ref().and_then(|server| server.lease()),
             was_taken_over: AtomicBool::new(false),
             pending_work: AtomicU64::new(0),
-            first_stopped: AtomicBool::new(first_stopped),
+            first_stopped: AtomicBool::new(record.is_some_and(|record| record.first_stopped)),
             end: OnceLock::new(),
             over: Arc::default(),
             is_given_up,
             is_ended_here: AtomicBool::new(false),
             is_end_logged: AtomicBool::new(false),
-            put_back,
+            put_back: record.and_then(|record| record.put_back),
+            opened_with: stored.map(|(stamp, _)| stamp),
             result: OnceLock::new(),
             on_end: Mutex::new(on_end),
             threads: AtomicU64::new(threads),
@@ -206,6 +210,11 @@ impl Session {
             taken.iter().any(|taken| taken.thread == put_back.thread && taken.held == Some(put_back.stamp))
         };
         self.put_back.is_some_and(is_it)
+    }
+
+    /// The version of its record when this process has opened it, unless it was started here.
+    pub fn opened_with(&self) -> Option<Stamp> {
+        self.opened_with
     }
 
     /// Writes the start of a durable session. This process continues with it, or leaves it to others.

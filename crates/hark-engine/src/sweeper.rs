@@ -153,7 +153,7 @@ impl<'a> Sweeper<'a> {
         for claimed in active {
             let taken = match self.serving.take(&claimed.session) {
                 Ok(Some(session)) => {
-                    let noted = self.serving.note_taken(&session, claimed.was_lost);
+                    let noted = self.serving.note_taken(&session, claimed.was_lost, None);
                     self.serving.take_up(&session, claimed.was_lost).and(noted)
                 }
                 Ok(None) => Ok(()),

@@ -11,7 +11,7 @@ use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
 use crate::place::Pools;
 use crate::record::{Due, Key, SessionState};
 use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Lookup, Row, RowRange, RowTenure, SessionRows, SetDue};
-use crate::storage::{Filter, StorageError};
+use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
 /// A due thread.
@@ -200,20 +200,17 @@ impl Leases for Encoded {
         let left: BTreeSet<SessionId> = left.into_iter().map(|left| left.session).collect();
         let mut abandoned = Vec::new();
         for state in [SessionState::Running, SessionState::Moving, SessionState::Importing] {
-            for entry in self.rows().sessions(&Filter { state: Some(state), ..Filter::default() })? {
+            for (id, row) in self.rows().in_state(state)? {
                 // A damaged summary is reported when the session is opened.
-                let Ok(row) = entry.row else { continue };
+                let Ok(row) = row else { continue };
                 let is_abandoned = if state == SessionState::Running {
-                    let is_half_way = self.decode(&entry.id, &row).is_ok_and(|record| record.is_half_way());
-                    let has_threads = || -> Result<bool, StorageError> {
-                        Ok(!self.rows().session(&entry.id)?.scan(&RowRange::Live(ThreadId(0)), 1)?.is_empty())
-                    };
-                    is_half_way || left.contains(&entry.id) || !has_threads()?
+                    let is_half_way = self.decode(&id, &row).is_ok_and(|record| record.is_half_way());
+                    is_half_way || left.contains(&id) || !has_threads(self.rows().session(&id)?.as_ref())?
                 } else {
                     !is_leased(&row, now)
                 };
                 if is_abandoned {
-                    abandoned.push(entry.id);
+                    abandoned.push(id);
                 }
             }
         }
@@ -245,6 +242,13 @@ impl Leases for Encoded {
         let lookups: Vec<Lookup<'_>> = mailboxes.iter().map(|key| Lookup { key, known: None }).collect();
         Ok(rows.read(&lookups)?.iter().flatten().any(|row| is_leased(row, now)))
     }
+}
+
+/// Whether a session has threads that have not stopped. Mostly the first one is among them, which costs less than a scan.
+fn has_threads(rows: &dyn SessionRows) -> Result<bool, StorageError> {
+    let first = Key::Live(ThreadId(0));
+    let found = rows.read(&[Lookup { key: &first, known: None }])?;
+    Ok(found.iter().any(Option::is_some) || !rows.scan(&RowRange::Live(ThreadId(0)), 1)?.is_empty())
 }
 
 /// Adds a thread whose record or mailbox was changed in this way. The two follow each other.

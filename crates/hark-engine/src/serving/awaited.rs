@@ -135,9 +135,9 @@ impl Serving {
         record: Option<(Stamp, SessionRecord)>,
         end: impl FnOnce(&Session, SessionState),
     ) -> Result<Report, StorageError> {
-        let Some((_, record)) = record else { return Err(StorageError::Gone) };
+        let Some((stamp, record)) = record else { return Err(StorageError::Gone) };
         let state = record.state;
-        let session = self.make(id, record)?;
+        let session = self.make(id, (stamp, record))?;
         end(&session, state);
         // It continues elsewhere.
         if !session.is_over() {

@@ -125,7 +125,8 @@ impl Serving {
         if session.is_put_back(taken) {
             self.milestones.note_taken(id, session.about(), &Milestone::Retried);
         } else if threads.contains(&step::FIRST) {
-            self.note_taken(&session, lost > 0)?;
+            let first = taken.iter().find(|taken| taken.thread == step::FIRST);
+            self.note_taken(&session, lost > 0, first.and_then(|first| first.held))?;
         }
         session.add_work(threads.len() as u64);
         session.invoke(&threads);
@@ -358,12 +359,12 @@ impl Serving {
     fn reconcile_gates(&self) -> Result<(), StorageError> {
         for id in throttle::sessions(self.ports.storage.space())? {
             match self.catalog()?.record(&id)? {
-                Some((_, record)) if record.state == SessionState::Running => {
-                    self.make(&id, record)?.reconcile_gates()?;
+                Some((stamp, record)) if record.state == SessionState::Running => {
+                    self.make(&id, (stamp, record))?.reconcile_gates()?;
                 }
                 // A thread in a queue may be run by two processes at once, one of which stalled until the session was
                 // over.
-                Some((_, record)) if record.state.is_over() => self.make(&id, record)?.leave_gates()?,
+                Some((stamp, record)) if record.state.is_over() => self.make(&id, (stamp, record))?.leave_gates()?,
                 Some(_) => {}
                 None => leave_gates(&*self.ports.storage, &*self.ports.surroundings, &id)?,
             }

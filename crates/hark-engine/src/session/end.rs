@@ -316,7 +316,7 @@ impl Session {
             return;
         }
         if let Some(server) = &self.server {
-            server.note_ended(&self.id, &self.about, &|| self.report());
+            server.note_ended(&self.id, &self.about, &|| self.outcome());
         }
     }
 
@@ -347,8 +347,8 @@ impl Session {
         read.is_err() || found.iter().any(Option::is_some)
     }
 
-    /// The report of the session, which must be over.
-    pub fn report(&self) -> Report {
+    /// How the session has ended, which must be over: without its output, and without counting its threads, which takes a request.
+    fn outcome(&self) -> Report {
         let status = match self.end.get() {
             Some(End::Closed(status)) => Some(*status),
             Some(End::Interrupted) if self.is_resumable() => Some(Status::Suspended),
@@ -370,6 +370,12 @@ impl Session {
             _ => {}
         }
         report.was_taken_over = self.was_taken_over();
+        report
+    }
+
+    /// The report of the session, which must be over.
+    pub fn report(&self) -> Report {
+        let mut report = self.outcome();
         if !self.has_begun_here
             && report.threads == 0
             && let Ok(next) = self.records.reserve(0)

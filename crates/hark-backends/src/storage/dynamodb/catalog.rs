@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hark_engine::rows::{DueNumber, Row, RowRange, RowStorage, RowTenure, SessionEntry, SessionRows};
+use hark_engine::rows::{DueNumber, Row, RowOfSession, RowRange, RowStorage, RowTenure, SessionEntry, SessionRows};
 use hark_engine::{Due, Filter, Key, SessionId, SessionState, Space, Stamp, StorageError, Surroundings, ThreadId};
 
 use super::api::Api;
@@ -76,6 +76,12 @@ impl RowStorage for DynamoRows {
         self.0.api.wait(self.0.sessions(filter))
     }
 
+    fn in_state(&self, state: SessionState) -> Result<Vec<RowOfSession>, StorageError> {
+        let filter = Filter { state: Some(state), ..Filter::default() };
+        let items = self.0.api.wait(self.0.listed(&filter))?;
+        items.iter().map(|item| Ok((id_of(item)?, row_of(item)))).collect()
+    }
+
     fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
         self.0.api.wait(self.0.remove(id, expected))
     }
@@ -115,11 +121,7 @@ impl Shared {
             None => self.listed(filter).await?,
         };
         items.truncate(filter.limit.unwrap_or(usize::MAX));
-        let ids = items.iter().map(|item| {
-            let id = text_of(item, "i").and_then(SessionId::parse);
-            id.ok_or_else(|| damaged(item))
-        });
-        let ids: Vec<SessionId> = ids.collect::<Result<_, _>>()?;
+        let ids: Vec<SessionId> = items.iter().map(id_of).collect::<Result<_, _>>()?;
         let counters: Vec<ItemKey> = ids.iter().map(counter_key).collect();
         let counted = self.api.get_all(&counters).await?;
         let next = |counter| counted.get(counter).and_then(|item| number_of(item, "n")).unwrap_or(1);
@@ -224,6 +226,11 @@ impl Shared {
         self.api.delete_all(keys.filter(|key| *key != own && *key != counter).collect()).await?;
         self.api.delete_all(vec![counter]).await
     }
+}
+
+/// The session that has this row as its own.
+fn id_of(item: &Item) -> Result<SessionId, StorageError> {
+    text_of(item, "i").and_then(SessionId::parse).ok_or_else(|| damaged(item))
 }
 
 /// Whether a session's own row is one that the filter wants.
