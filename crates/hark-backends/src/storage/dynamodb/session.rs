@@ -48,8 +48,9 @@ struct Foreseen {
 /// The counter of a session is one item, so it is changed once for many threads.
 const NUMBERS_RESERVED_MAX: u64 = 32;
 
-/// Beyond this many, more rows in a request save little, and a program that stops awaiting has read more in vain.
-const VALUES_READ_TOGETHER_MAX: usize = 32;
+/// Beyond this many, more rows in a request save little, and a program that stops awaiting has read more in vain. One that reads
+/// faster than others finish waits more often, and each time it is woken is another write of the same item.
+const VALUES_READ_TOGETHER_MAX: usize = 8;
 
 /// How long that is used.
 const FORESEEN_TIME_MAX: Duration = Duration::from_millis(500);
