@@ -107,7 +107,7 @@ fn who_asks_after_a_change_sees_it(suite: &Suite) {
 /// rests on this: a scan that finds no thread proves that there was a moment without any. Their numbers are far apart, because
 /// a storage may keep them in different places, which it reads one after the other.
 fn a_scan_beside_changes_sees_what_they_write_before_what_they_remove(suite: &Suite) {
-    const LAST: u64 = 300;
+    const LAST: u64 = 60;
     const APART: u64 = 495;
     suite.put(1, &[live(APART, 1)]);
     let is_over = AtomicBool::new(false);
