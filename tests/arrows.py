@@ -13,7 +13,9 @@ MAY_USE = {
     "hark-engine": {"hark-machine", "hark-bytecode"},
     "hark-backends": {"hark-engine", "hark-machine", "hark-bytecode"},
     "hark-foreign": {"hark-engine", "hark-machine", "hark-bytecode"},
-    "hark-cli": {"hark-bytecode", "hark-compiler", "hark-machine", "hark-engine", "hark-backends", "hark-foreign"},
+    "hark-lambda": {"hark-bytecode"},
+    "hark-cli": {"hark-bytecode", "hark-compiler", "hark-machine", "hark-engine", "hark-backends", "hark-foreign",
+                 "hark-lambda"},
 }
 # Modules of the engine. Each may use those of the earlier groups.
 ENGINE_FLOORS = [["server"], ["session"], ["turn", "serving"], ["sweeper"], ["engine"]]

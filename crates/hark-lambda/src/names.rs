@@ -1,0 +1,137 @@
+//! The names of an instance's parts. They follow from the instance's own name, so that each part can refer to the others
+//! before they exist, and a template of them has no cycles.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::size::Size;
+
+/// The longest name of an instance: the longest of the names made from it, that of the bucket, may have 63 characters.
+const LENGTH_MAX: usize = 40;
+
+/// The alias that the newest version of a function has.
+pub const CURRENT: &str = "current";
+
+/// The name of an instance, such as a UUID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceName(String);
+
+/// A name that no instance can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` cannot be the name of an instance: it has small letters, digits and single `-` between them, at most {LENGTH_MAX}"
+)]
+pub struct BadInstanceName(pub String);
+
+impl FromStr for InstanceName {
+    type Err = BadInstanceName;
+
+    fn from_str(text: &str) -> Result<InstanceName, BadInstanceName> {
+        let is_plain = |part: &str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        if text.len() <= LENGTH_MAX && text.split('-').all(is_plain) {
+            Ok(InstanceName(text.to_owned()))
+        } else {
+            Err(BadInstanceName(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for InstanceName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl InstanceName {
+    /// The name as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The stack, with which the other names begin, and the table.
+    pub fn stack(&self) -> String {
+        format!("hark-{}", self.0)
+    }
+
+    /// The table of sessions.
+    pub fn table(&self) -> String {
+        self.stack()
+    }
+
+    /// The function of Lambda of this size.
+    pub fn function(&self, size: Size) -> String {
+        format!("{}{}", self.stack(), size.suffix())
+    }
+
+    /// The group of a function's logs.
+    pub fn log_group(&self, size: Size) -> String {
+        format!("/aws/lambda/{}", self.function(size))
+    }
+
+    /// The role of the functions.
+    pub fn role(&self) -> String {
+        format!("{}-run", self.stack())
+    }
+
+    /// The role of the schedules.
+    pub fn schedules_role(&self) -> String {
+        format!("{}-schedule", self.stack())
+    }
+
+    /// The queue of threads that sleep.
+    pub fn timers(&self) -> String {
+        format!("{}-timers", self.stack())
+    }
+
+    /// The queue of messages and invocations that failed each time.
+    pub fn dead_letters(&self) -> String {
+        format!("{}-dead", self.stack())
+    }
+
+    /// The schedule that looks for what was lost.
+    pub fn recovery(&self) -> String {
+        format!("{}-recovery", self.stack())
+    }
+
+    /// The schedule with this number that starts sessions.
+    pub fn schedule(&self, number: usize) -> String {
+        format!("{}-schedule-{number}", self.stack())
+    }
+
+    /// The HTTP API.
+    pub fn api(&self) -> String {
+        self.stack()
+    }
+
+    /// The bucket of the code. Names of buckets are unique in all accounts, so it has the account's number.
+    pub fn code_bucket(&self, account: &str) -> String {
+        format!("{}-code-{account}", self.stack())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_leaves_room_for_all_that_follow_from_it() {
+        let name: InstanceName = "a".repeat(LENGTH_MAX).parse().unwrap();
+        let largest = Size { memory: 10_240, timeout: 900, is_main: false };
+        assert!(name.code_bucket("123456789012").len() <= 63);
+        assert!(name.function(largest).len() <= 64 && name.recovery().len() <= 64);
+        assert!(name.schedule(999).len() <= 64 && name.schedules_role().len() <= 64);
+    }
+
+    #[test]
+    fn names_are_plain() {
+        for good in ["a", "shop", "shop-2", "00000000-0000-4000-8000-000000000000"] {
+            assert_eq!(good.parse::<InstanceName>().map(|name| name.to_string()), Ok(good.to_owned()));
+        }
+        let long = "a".repeat(LENGTH_MAX + 1);
+        for bad in ["", "-", "a-", "-a", "a--b", "A", "a_b", "a.b", "\u{e4}", &long] {
+            assert_eq!(bad.parse::<InstanceName>(), Err(BadInstanceName(bad.to_owned())));
+        }
+    }
+}

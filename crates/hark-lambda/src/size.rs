@@ -1,0 +1,163 @@
+//! The functions of Lambda that a program needs: the main one, and one for each other amount of memory or time.
+//!
+//! `#[memory(2048)]` on a function or an import chooses a function of Lambda with that much memory. `#[timeout(600)]` on an import
+//! chooses one that may run that long. The time of a Hark function includes its waiting, and chooses nothing.
+
+use std::collections::BTreeSet;
+
+use hark_bytecode::{Attributes, Executable};
+
+use crate::settings::InstanceSettings;
+
+/// The least memory of a function of Lambda, in MB.
+pub const MEMORY_MIN: u32 = 128;
+/// The most memory of a function of Lambda, in MB.
+pub const MEMORY_MAX: u32 = 10_240;
+/// How long an invocation may take at most, in seconds.
+pub const TIMEOUT_MAX: u32 = 900;
+
+/// How much longer than a call its function's invocation may take, in seconds: to load the thread, and to write down the result.
+pub const TIMEOUT_SPARE: u32 = 10;
+
+/// The memory and time of a function of Lambda.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size {
+    /// In MB.
+    pub memory: u32,
+    /// In seconds.
+    pub timeout: u32,
+    /// Whether it is the main function, whose name does not say the size.
+    pub is_main: bool,
+}
+
+/// A function or an import that no function of Lambda is large enough for.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BadSize {
+    /// It needs too much memory.
+    #[error(
+        "`{name}` needs {memory} MB of memory, and a function of AWS Lambda has {MEMORY_MAX} MB at most; change its `#[memory]`"
+    )]
+    Memory {
+        /// What needs it.
+        name: String,
+        /// In MB.
+        memory: u32,
+    },
+    /// It takes too long.
+    #[error(
+        "a call of `{name}` may take {timeout} s, and an invocation of AWS Lambda ends after {TIMEOUT_MAX} s, of which Hark \
+         needs {TIMEOUT_SPARE}; change its `#[timeout]`, or divide the work"
+    )]
+    Timeout {
+        /// What takes so long.
+        name: String,
+        /// In seconds.
+        timeout: f64,
+    },
+}
+
+impl Size {
+    /// The size of the main function.
+    pub fn main(settings: &InstanceSettings) -> Size {
+        Size { memory: settings.memory, timeout: settings.timeout, is_main: true }
+    }
+
+    /// The end of the function's name.
+    pub fn suffix(self) -> String {
+        if self.is_main { String::new() } else { format!("-m{}-t{}", self.memory, self.timeout) }
+    }
+
+    /// The function for what needs this much memory and time, in an instance with this main function.
+    fn needed(main: Size, memory: Option<u32>, timeout: Option<u32>) -> Size {
+        let memory = memory.map_or(main.memory, |memory| memory.max(MEMORY_MIN));
+        let timeout = timeout.map_or(main.timeout, |timeout| (timeout + TIMEOUT_SPARE).max(main.timeout));
+        Size { memory, timeout, is_main: (memory, timeout) == (main.memory, main.timeout) }
+    }
+}
+
+/// The sizes of all functions of Lambda that this program needs, the main one first.
+///
+/// # Errors
+/// All functions and imports that no function of Lambda is large enough for.
+pub fn sizes_of(program: &Executable, settings: &InstanceSettings) -> Result<Vec<Size>, Vec<BadSize>> {
+    let (main, mut others, mut bad) = (Size::main(settings), BTreeSet::new(), Vec::new());
+    // A function that wraps an import has the import's attributes.
+    let own = program.functions.iter().filter(|function| function.foreign.is_none());
+    let functions = own.map(|function| (&function.name, &function.attributes, false));
+    let imports = program.foreign.iter().map(|import| (&import.name, &import.attributes, true));
+    // An import without its own memory is called with that of its caller, who may be any function.
+    let mut memories = BTreeSet::from([None]);
+    let mut timeouts = BTreeSet::new();
+    for (name, attributes, is_import) in functions.chain(imports) {
+        let Attributes { memory_megabytes: memory, timeout_seconds: timeout, .. } = attributes;
+        if let Some(memory) = memory.filter(|memory| *memory > MEMORY_MAX) {
+            bad.push(BadSize::Memory { name: name.to_string(), memory });
+            continue;
+        }
+        let timeout = timeout.filter(|_| is_import);
+        if let Some(timeout) = timeout.filter(|timeout| *timeout > f64::from(TIMEOUT_MAX - TIMEOUT_SPARE)) {
+            bad.push(BadSize::Timeout { name: name.to_string(), timeout });
+            continue;
+        }
+        let timeout = timeout.map(|timeout| timeout.ceil() as u32);
+        others.insert(Size::needed(main, *memory, timeout));
+        if memory.is_none() && is_import {
+            timeouts.extend(timeout);
+        } else if !is_import {
+            memories.insert(*memory);
+        }
+    }
+    others.extend(
+        memories
+            .iter()
+            .flat_map(|memory| timeouts.iter().map(move |timeout| Size::needed(main, *memory, Some(*timeout)))),
+    );
+    others.remove(&main);
+    if bad.is_empty() { Ok([main].into_iter().chain(others).collect()) } else { Err(bad) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(program: &str) -> Result<Vec<String>, Vec<String>> {
+        let compiled = hark_compiler::compile("main.hk", program);
+        let executable = compiled.executable.expect("it compiles");
+        match sizes_of(&executable, &InstanceSettings::default()) {
+            Ok(sizes) => Ok(sizes.into_iter().map(Size::suffix).collect()),
+            Err(bad) => Err(bad.iter().map(BadSize::to_string).collect()),
+        }
+    }
+
+    #[test]
+    fn a_program_without_attributes_needs_the_main_function_only() {
+        assert_eq!(sizes("import(f, m, 1); fn main() { f(1) }"), Ok(vec![String::new()]));
+    }
+
+    #[test]
+    fn memory_and_long_calls_choose_functions() {
+        let program = r#"
+            #[memory(2048)] import(big, m, 1);
+            #[timeout(600)] import(long, m, 1);
+            #[timeout(30)] import(short, m, 1);
+            #[timeout(100000)] fn waits() { long(1) }
+            #[memory(64)] fn small() { big(1) }
+            fn main() { short(1) }
+        "#;
+        // The long call can be made by any of the functions.
+        let wanted = ["", "-m128-t240", "-m128-t610", "-m512-t610", "-m2048-t240"];
+        assert_eq!(sizes(program), Ok(wanted.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn what_no_function_can_do_is_an_error_each() {
+        let program = r#"
+            #[memory(20000)] import(big, m, 1);
+            #[timeout(900)] import(long, m, 1);
+            fn main() { 1 }
+        "#;
+        let bad = sizes(program).unwrap_err();
+        assert_eq!(bad.len(), 2, "{bad:?}");
+        assert!(bad[0].contains("`big` needs 20000 MB") && bad[1].contains("`long` may take 900 s"), "{bad:?}");
+    }
+}

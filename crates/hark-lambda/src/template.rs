@@ -1,0 +1,173 @@
+//! The template from which CloudFormation makes an instance.
+//!
+//! An instance is one stack. It is made in two steps, because a function cannot be made before its code is in a bucket:
+//! first the bucket alone, then everything. Each deployment gives every function a *version* and an *alias* for it, named
+//! after the code: sessions under way keep to the alias that they began with. Old versions stay until the instance is
+//! destroyed.
+
+mod functions;
+mod policies;
+mod queues;
+mod table;
+mod triggers;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::names::InstanceName;
+use crate::settings::InstanceSettings;
+use crate::size::Size;
+
+/// How many letters of a hash name the code.
+const CODE_NAME_LENGTH: usize = 12;
+
+/// What is deployed.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// The instance.
+    pub name: InstanceName,
+    /// What it is to be like.
+    pub settings: InstanceSettings,
+    /// The sizes of its functions, the main one first. Those that earlier code has needed stay, because sessions under way may
+    /// still need them.
+    pub sizes: Vec<Size>,
+    /// What the functions run. None in the first step.
+    pub code: Option<Code>,
+    /// How often the instance's code has changed, with this time. So a name of code is never used again, also not if the same code
+    /// is deployed again after another.
+    pub edition: u32,
+    /// Another bucket for large contents, if the project has set one.
+    pub contents_bucket: Option<String>,
+    /// Managed buckets that exist already and do not belong to the stack, because an instance of this name was destroyed that
+    /// had data in them.
+    pub existing_buckets: Vec<String>,
+}
+
+/// What the functions run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// The key of the package in the code bucket.
+    pub key: String,
+    /// The hash of the package.
+    pub hash: String,
+    /// Who starts the program `hark` in it.
+    pub runtime: Runtime,
+    /// For which processors it is.
+    pub architecture: Architecture,
+}
+
+/// What a function's package is laid upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Runtime {
+    /// A runtime of Python that AWS maintains, such as `python3.13`.
+    Managed(String),
+    /// The operating system alone; the package has a Python.
+    Bundled,
+}
+
+/// The processors of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// Intel's and AMD's.
+    X86_64,
+    /// ARM's with 64 bits: Graviton.
+    Arm64,
+}
+
+impl Architecture {
+    /// As Lambda calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::X86_64 => "x86_64",
+            Architecture::Arm64 => "arm64",
+        }
+    }
+}
+
+/// The resources of a template, by their logical names.
+type Resources = Map<String, Value>;
+
+impl Deployment {
+    /// The template. Equal deployments have equal templates.
+    pub fn template(&self) -> Value {
+        let mut resources = Resources::new();
+        resources.insert("CodeBucket".into(), self.code_bucket());
+        let mut outputs = json!({ "CodeBucket": { "Value": { "Ref": "CodeBucket" } } });
+        if let Some(code) = &self.code {
+            resources.insert("Table".into(), table::table(&self.name));
+            self.add_queues(&mut resources);
+            self.add_roles(&mut resources);
+            self.add_functions(code, &mut resources);
+            self.add_triggers(&mut resources);
+            outputs["Edition"] = json!({ "Value": self.edition.to_string() });
+            outputs["CodeHash"] = json!({ "Value": self.code_hash(code) });
+            if self.settings.enable_api {
+                outputs["Url"] = json!({ "Value": { "Fn::GetAtt": ["Api", "ApiEndpoint"] } });
+            }
+        }
+        json!({
+            "AWSTemplateFormatVersion": "2010-09-09",
+            "Description": format!("Hark instance {}", self.name),
+            "Resources": resources,
+            "Outputs": outputs,
+        })
+    }
+
+    /// The bucket of the packages.
+    fn code_bucket(&self) -> Value {
+        json!({
+            "Type": "AWS::S3::Bucket",
+            "Properties": {
+                "BucketName": sub(&self.name.code_bucket("${AWS::AccountId}")),
+                "PublicAccessBlockConfiguration": private(),
+                "BucketEncryption": encrypted(),
+            },
+        })
+    }
+
+    /// The hash of all that a running session could notice: the package, and the functions' settings.
+    pub fn code_hash(&self, code: &Code) -> String {
+        let settings: Vec<Value> = self.sizes.iter().map(|size| self.function_properties(code, *size, "")).collect();
+        let hash = Sha256::digest(json!([code.hash, settings]).to_string());
+        format!("{hash:x}")[..CODE_NAME_LENGTH].to_owned()
+    }
+
+    /// The name of what the functions run: an alias of each function.
+    pub fn code_name(&self, code: &Code) -> String {
+        format!("v{}-{}", self.edition, self.code_hash(code))
+    }
+}
+
+/// A text with parts that CloudFormation inserts.
+fn sub(text: &str) -> Value {
+    json!({ "Fn::Sub": text })
+}
+
+/// The ARN of something of this account in this region.
+fn arn(service: &str, rest: &str) -> Value {
+    sub(&format!("arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{rest}"))
+}
+
+/// Keeps a bucket from being opened to everybody.
+fn private() -> Value {
+    json!({ "BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true })
+}
+
+fn encrypted() -> Value {
+    json!({
+        "ServerSideEncryptionConfiguration": [{ "ServerSideEncryptionByDefault": { "SSEAlgorithm": "AES256" } }],
+    })
+}
+
+/// A name that CloudFormation accepts for a resource: letters and digits. Different texts have different names.
+fn logical(prefix: &str, text: &str) -> String {
+    let plain: String = text.chars().filter(char::is_ascii_alphanumeric).take(100).collect();
+    if plain == text { format!("{prefix}{plain}") } else { format!("{prefix}{plain}{}", short_hash(text)) }
+}
+
+fn short_hash(text: &str) -> String {
+    format!("{:x}", Sha256::digest(text))[..8].to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The functions of Lambda, with their logs, versions and aliases.
+
+use serde_json::{Value, json};
+
+use super::{Architecture, Code, Deployment, Resources, Runtime, logical};
+use crate::names::CURRENT;
+use crate::size::Size;
+
+/// Where a function of Lambda finds its package.
+const PACKAGE_FOLDER: &str = "/var/task";
+
+/// The file in the package that is started: the program `hark`.
+pub const BOOTSTRAP: &str = "bootstrap";
+
+impl Size {
+    /// How the logical names of a function's resources begin.
+    pub(super) fn logical(self) -> String {
+        if self.is_main { "Main".to_owned() } else { logical("Sized", &format!("M{}T{}", self.memory, self.timeout)) }
+    }
+}
+
+impl Deployment {
+    pub(super) fn add_functions(&self, code: &Code, resources: &mut Resources) {
+        let code_name = self.code_name(code);
+        for size in &self.sizes {
+            let logical = size.logical();
+            let (logs, function) = (format!("{logical}Logs"), format!("{logical}Function"));
+            resources.insert(
+                logs.clone(),
+                json!({
+                    "Type": "AWS::Logs::LogGroup",
+                    "Properties": {
+                        "LogGroupName": self.name.log_group(*size),
+                        "RetentionInDays": self.settings.log_days,
+                    },
+                }),
+            );
+            resources.insert(
+                function.clone(),
+                json!({
+                    "Type": "AWS::Lambda::Function",
+                    "DependsOn": [logs],
+                    "Properties": self.function_properties(code, *size, &code_name),
+                }),
+            );
+            // A version never changes: what is new has another logical name. The one before stays for its sessions.
+            let named = code_name.replace('-', "");
+            let version = format!("{logical}Version{named}");
+            resources.insert(
+                version.clone(),
+                json!({
+                    "Type": "AWS::Lambda::Version",
+                    "DeletionPolicy": "RetainExceptOnCreate",
+                    "UpdateReplacePolicy": "Retain",
+                    "Properties": { "FunctionName": { "Ref": &function } },
+                }),
+            );
+            let alias = |name: &str| {
+                json!({
+                    "FunctionName": { "Ref": &function },
+                    "FunctionVersion": { "Fn::GetAtt": [&version, "Version"] },
+                    "Name": name,
+                })
+            };
+            resources.insert(
+                format!("{logical}Alias{named}"),
+                json!({
+                    "Type": "AWS::Lambda::Alias",
+                    "DeletionPolicy": "RetainExceptOnCreate",
+                    "UpdateReplacePolicy": "Retain",
+                    "Properties": alias(&code_name),
+                }),
+            );
+            resources.insert(
+                format!("{logical}Current"),
+                json!({ "Type": "AWS::Lambda::Alias", "Properties": alias(CURRENT) }),
+            );
+        }
+        self.add_timers_mapping(resources);
+    }
+
+    /// What a function of this size is like, with this code.
+    pub(super) fn function_properties(&self, code: &Code, size: Size, code_name: &str) -> Value {
+        let mut variables = json!({
+            "HARK_INSTANCE": self.name.as_str(),
+            "HARK_CODE": code_name,
+            "HARK_TIMERS": { "Ref": "Timers" },
+        });
+        if let Some(bucket) = &self.contents_bucket {
+            variables["HARK_BUCKET"] = json!(bucket);
+        }
+        for (name, value) in &self.settings.environment {
+            variables[name] = json!(value);
+        }
+        let (runtime, handler) = match &code.runtime {
+            Runtime::Managed(runtime) => {
+                // In place of the runtime of Python; it ignores the arguments, which start that.
+                variables["AWS_LAMBDA_EXEC_WRAPPER"] = json!(format!("{PACKAGE_FOLDER}/{BOOTSTRAP}"));
+                (runtime.as_str(), "hark.unused")
+            }
+            Runtime::Bundled => ("provided.al2023", BOOTSTRAP),
+        };
+        json!({
+            "FunctionName": self.name.function(size),
+            "Runtime": runtime,
+            "Handler": handler,
+            "Architectures": [code.architecture.name()],
+            "Code": { "S3Bucket": { "Ref": "CodeBucket" }, "S3Key": code.key },
+            "Role": { "Fn::GetAtt": ["Role", "Arn"] },
+            "MemorySize": size.memory,
+            "Timeout": size.timeout,
+            "Layers": self.settings.extra_layers,
+            "Environment": { "Variables": variables },
+            // A chain of invocations is how a session goes on. AWS ends one after 16 hops, unless it is told not to.
+            "RecursiveLoop": "Allow",
+            "DeadLetterConfig": { "TargetArn": { "Fn::GetAtt": ["DeadLetters", "Arn"] } },
+        })
+    }
+}
+
+impl Architecture {
+    /// The architecture of the program that asks, if there are functions for it.
+    pub fn of_this_program() -> Option<Architecture> {
+        match std::env::consts::ARCH {
+            "x86_64" => Some(Architecture::X86_64),
+            "aarch64" => Some(Architecture::Arm64),
+            _ => None,
+        }
+    }
+}
