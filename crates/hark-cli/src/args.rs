@@ -4,6 +4,7 @@
 //! decides: if it is the name of a command, it is moved to the front, otherwise `run` is inserted there. This leaves no
 //! ambiguity to the parser.
 
+mod deploy;
 mod labels;
 mod leading;
 mod negative;
@@ -17,6 +18,7 @@ use std::ffi::OsString;
 
 use clap::{Args as _, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use deploy::*;
 pub use labels::*;
 pub use options::*;
 pub use program::*;
@@ -93,6 +95,9 @@ pub enum Command {
     /// Run threads for a supervisor
     #[command(hide = true)]
     WorkerProcess(WorkerProcess),
+    /// Deploy the project to AWS Lambda
+    #[command(hide = true)]
+    Deploy(Deploy),
     /// Show the documentation of a builtin, or list all builtins
     Doc(Doc),
     /// Explain an error code, or a kind of runtime error
@@ -195,6 +200,7 @@ impl Command {
             Command::Check(wanted) => &wanted.config,
             Command::Test(wanted) => &wanted.config,
             Command::Sync(wanted) => &wanted.config,
+            Command::Deploy(wanted) => &wanted.config,
             Command::Bench(wanted) => &wanted.config,
             Command::Sessions(wanted) => &wanted.kept.config,
             Command::Show(wanted) => &wanted.kept.config,

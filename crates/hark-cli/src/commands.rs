@@ -6,6 +6,7 @@ pub mod cancel;
 mod changed;
 pub mod check;
 pub mod completions;
+pub mod deploy;
 pub mod doc;
 pub mod explain;
 pub mod history;

@@ -1,5 +1,6 @@
 //! `hark.toml`: the existing settings, and reading them.
 
+mod instance;
 mod read;
 mod template;
 
@@ -10,6 +11,7 @@ use hark_engine::{Options, Pool, Pools};
 
 use crate::args::StorageName;
 
+pub use instance::{ENV_FILE, Instance, RuntimeName};
 pub use read::read_settings;
 pub use template::template;
 
@@ -54,6 +56,8 @@ pub struct Settings {
     pub pools: Pools,
     /// The table of the DynamoDB storage, and how it is reached.
     pub dynamodb: DynamoDb,
+    /// What `hark deploy` puts into an account of AWS.
+    pub instance: Instance,
 }
 
 /// What `[storage.dynamodb]` says. What it leaves out is as the AWS SDK finds it: from the environment, profiles, or the machine's
@@ -92,6 +96,7 @@ impl Default for Settings {
             cancel_grace: Options::default().cancel_grace,
             pools: [Pool::default()].into_iter().collect(),
             dynamodb: DynamoDb::default(),
+            instance: Instance::default(),
         }
     }
 }
@@ -135,6 +140,18 @@ enum Kind {
     Age,
     /// A whole number from 1 to the limit.
     Count(u32),
+    /// A whole number from the first to the second.
+    Between(u32, u32),
+    /// One of these whole numbers.
+    OneOf(&'static [u32]),
+    /// Yes or no.
+    Flag,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of strings.
+    Texts,
+    /// A list of lists of strings, which are these.
+    Rows(&'static [&'static str]),
     /// A deployment setting of the Python implementation of Hark, which is ignored here.
     Inherited,
 }
@@ -206,8 +223,23 @@ const SETTINGS: &[Setting] = &[
         ],
     },
     inherited("project", "provider"),
-    inherited("project", "build_cmd"),
-    inherited("project", "package"),
+    Setting {
+        section: "project",
+        key: "build_cmd",
+        kind: Kind::Text,
+        default: "\"make package\"",
+        about: &["A command of the shell that makes `package`."],
+    },
+    Setting {
+        section: "project",
+        key: "package",
+        kind: Kind::Text,
+        default: "\"package\"",
+        about: &[
+            "The folder, or the zip file, with the Python modules that `hark deploy` takes. Without it: those in python_src, and the",
+            "packages of python_requirements, which it installs.",
+        ],
+    },
     Setting {
         section: "python",
         key: "workers",
@@ -318,15 +350,136 @@ const SETTINGS: &[Setting] = &[
             "How long after its start a session is removed, whatever its state. Without it: when `hark prune` removes it.",
         ],
     },
-    inherited("instance", "policy_file"),
-    inherited("instance", "extra_layers"),
-    inherited("instance", "lambda_timeout"),
-    inherited("instance", "lambda_memory"),
-    inherited("instance", "env"),
-    inherited("instance", "managed_buckets"),
-    inherited("instance", "s3_access"),
-    inherited("instance", "upload_triggers"),
-    inherited("instance", "enable_api"),
+    Setting {
+        section: "instance",
+        key: "lambda_timeout",
+        kind: Kind::Between(instance::TIMEOUT_MIN, hark_lambda::size::TIMEOUT_MAX),
+        default: "240",
+        about: &[
+            "How many seconds an invocation of AWS Lambda may take, and so one call of a Python function without `#[timeout]`.",
+            "A thread takes as many invocations as it needs.",
+        ],
+    },
+    Setting {
+        section: "instance",
+        key: "lambda_memory",
+        kind: Kind::Between(hark_lambda::size::MEMORY_MIN, hark_lambda::size::MEMORY_MAX),
+        default: "512",
+        about: &["The memory in MB of what has no `#[memory]`. On AWS Lambda the share of a processor grows with it."],
+    },
+    Setting {
+        section: "instance",
+        key: "env",
+        kind: Kind::Text,
+        default: "\"hark_env.txt\"",
+        about: &[
+            "The file with environment variables for Python functions: a line NAME=VALUE for each. It need not exist.",
+        ],
+    },
+    Setting {
+        section: "instance",
+        key: "extra_layers",
+        kind: Kind::Texts,
+        default: "[]",
+        about: &["The ARNs of layers with more files, five at most."],
+    },
+    Setting {
+        section: "instance",
+        key: "policy_file",
+        kind: Kind::Text,
+        default: "\"policy.json\"",
+        about: &["A file with an IAM policy: what the program may do in the account, in addition."],
+    },
+    Setting {
+        section: "instance",
+        key: "s3_access",
+        kind: Kind::Texts,
+        default: "[]",
+        about: &["Buckets of S3 whose objects the program may read and write."],
+    },
+    Setting {
+        section: "instance",
+        key: "managed_buckets",
+        kind: Kind::Texts,
+        default: "[]",
+        about: &[
+            "Buckets that belong to the instance: `hark deploy` makes them, and `hark destroy` deletes those that are empty. The",
+            "program may read and write their objects.",
+        ],
+    },
+    Setting {
+        section: "instance",
+        key: "upload_triggers",
+        kind: Kind::Rows(&["bucket", "prefix", "suffix"]),
+        default: "[]",
+        about: &[
+            "Uploads that start a session, which calls `on_upload(bucket, key)`: of objects in a managed bucket whose keys begin and",
+            "end like this, such as [[\"photos\", \"in/\", \".jpg\"]].",
+        ],
+    },
+    Setting {
+        section: "instance",
+        key: "enable_api",
+        kind: Kind::Flag,
+        default: "false",
+        about: &[
+            "Whether there is an HTTP API: each request starts a session, which calls `on_http(method, path, event)`.",
+        ],
+    },
+    Setting {
+        section: "instance",
+        key: "schedules",
+        kind: Kind::Rows(&["expression", "function"]),
+        default: "[]",
+        about: &["When sessions start, and which function they call, such as [[\"rate(1 hour)\", \"hourly\"]]."],
+    },
+    Setting {
+        section: "instance",
+        key: "log_days",
+        kind: Kind::OneOf(instance::LOG_DAYS),
+        default: "30",
+        about: &["How many days AWS keeps the logs."],
+    },
+    Setting {
+        section: "instance",
+        key: "runtime",
+        kind: Kind::Word(&instance::RUNTIMES),
+        default: "\"managed\"",
+        about: &[
+            "Where the functions' Python comes from: \"managed\" is the one that AWS maintains, with its packages; \"bundled\" is the one in",
+            "the folder `bundled_python`.",
+        ],
+    },
+    Setting {
+        section: "instance",
+        key: "python_version",
+        kind: Kind::Word(&instance::PYTHON_VERSIONS),
+        default: "\"3.13\"",
+        about: &["The version of Python for which packages are installed."],
+    },
+    Setting {
+        section: "instance",
+        key: "bundled_python",
+        kind: Kind::Text,
+        default: "\"python\"",
+        about: &["A folder with a Python that works wherever it is, with `bin/python3` in it."],
+    },
+    Setting {
+        section: "instance",
+        key: "architecture",
+        kind: Kind::Word(&instance::ARCHITECTURES),
+        default: "\"x86_64\"",
+        about: &[
+            "The functions' processors: \"x86_64\", or \"arm64\", which costs less. Without it: those of this computer.",
+        ],
+    },
+    Setting {
+        section: "instance",
+        key: "hark_binary",
+        kind: Kind::Text,
+        default: "\"hark\"",
+        about: &["The program `hark` for the functions, if their processors or system are not this computer's."],
+    },
 ];
 
 const fn inherited(section: &'static str, key: &'static str) -> Setting {

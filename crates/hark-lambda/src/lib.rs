@@ -6,6 +6,7 @@
 //! A reading order: `names`, `size` (the functions of Lambda that a program needs), `settings`, `template`.
 
 pub mod names;
+pub mod package;
 pub mod settings;
 pub mod size;
 pub mod template;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// What an instance is to be like.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceSettings {
     /// How long an invocation of the main function may take, in seconds.
     pub timeout: u32,

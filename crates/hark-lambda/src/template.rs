@@ -11,6 +11,7 @@ mod queues;
 mod table;
 mod triggers;
 
+pub use functions::BOOTSTRAP;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 

@@ -1,7 +1,7 @@
 //! `hark sync`: creates the project's virtual environment from its requirements file.
 
-mod complaint;
-mod tool;
+pub mod complaint;
+pub mod tool;
 
 use std::fs::{self, File, TryLockError};
 use std::io;

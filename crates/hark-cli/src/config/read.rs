@@ -6,12 +6,13 @@ use std::time::Duration;
 use hark_bytecode::{Source, Span};
 use hark_compiler::nearest;
 use hark_engine::{Pool, Pools};
+use hark_lambda::{Architecture, Schedule, UploadTrigger};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use clap::ValueEnum;
 
-use super::{Kind, SECTIONS, SETTINGS, Setting, Settings, TENURES};
+use super::{Kind, RuntimeName, SECTIONS, SETTINGS, Setting, Settings, TENURES};
 use crate::age;
 use crate::args::StorageName;
 use crate::failure::Problem;
@@ -111,13 +112,43 @@ impl Reader {
                 }
                 None => self.wrong_type(setting, "a string", value),
             },
-            Kind::Count(most) => match value.get_ref().as_integer() {
-                Some(integer) => match u32::from_str_radix(integer.as_str(), integer.radix()) {
-                    Ok(count) if (1..=most).contains(&count) => self.keep_count(setting.key, count),
-                    _ => self.error(span_of(value), format!("`{}` must be from 1 to {most}", setting.key)),
-                },
+            Kind::Count(most) => self.read_number(setting, value, 1, most),
+            Kind::Between(least, most) => self.read_number(setting, value, least, most),
+            Kind::OneOf(numbers) => match value.get_ref().as_integer().map(|number| number.as_str().parse()) {
+                Some(Ok(number)) if numbers.contains(&number) => self.keep_count(setting.key, number),
+                Some(_) => {
+                    let known = listed(numbers.iter().map(u32::to_string));
+                    self.error(span_of(value), format!("`{}` must be one of {known}", setting.key));
+                }
                 None => self.wrong_type(setting, "an integer", value),
             },
+            Kind::Flag => match value.get_ref().as_bool() {
+                Some(flag) => self.settings.instance.settings.enable_api = flag,
+                None => self.wrong_type(setting, "a boolean", value),
+            },
+            Kind::Word(words) => match value.get_ref().as_str() {
+                Some(word) if words.contains(&word) => self.keep_text(setting.key, word),
+                Some(word) => {
+                    let known = listed(words.iter().map(|word| format!("\"{word}\"")));
+                    self.error(span_of(value), format!("`{}` must be one of {known}, not \"{word}\"", setting.key));
+                }
+                None => self.wrong_type(setting, "a string", value),
+            },
+            Kind::Texts => match texts_of(value) {
+                Some(texts) => self.keep_texts(setting.key, texts),
+                None => self.wrong_type(setting, "an array of strings", value),
+            },
+            Kind::Rows(names) => {
+                let rows = value.get_ref().as_array().map(|rows| rows.iter().map(texts_of).collect::<Option<Vec<_>>>());
+                match rows.flatten().filter(|rows| rows.iter().all(|row| row.len() == names.len())) {
+                    Some(rows) => self.keep_rows(setting.key, rows),
+                    None => {
+                        let row = listed(names.iter().map(|name| format!("\"{name}\"")));
+                        let message = format!("`{}` must be an array of arrays, each of them [{row}]", setting.key);
+                        self.error(span_of(value), message);
+                    }
+                }
+            }
         }
     }
 
@@ -134,7 +165,64 @@ impl Reader {
             "profile" => self.settings.dynamodb.profile = Some(text.into()),
             "bucket" => self.settings.dynamodb.bucket = Some(text.into()),
             "bucket_endpoint" => self.settings.dynamodb.bucket_endpoint = Some(text.into()),
+            _ => self.keep_instance_text(key, text),
+        }
+    }
+
+    fn keep_instance_text(&mut self, key: &str, text: &str) {
+        let instance = &mut self.settings.instance;
+        match key {
+            "env" => instance.env = Some(text.into()),
+            "policy_file" => instance.policy_file = Some(text.into()),
+            "bundled_python" => instance.bundled_python = Some(text.into()),
+            "hark_binary" => instance.hark_binary = Some(text.into()),
+            "package" => instance.package = Some(text.into()),
+            "build_cmd" => instance.build_cmd = Some(text.into()),
+            "python_version" => text.clone_into(&mut instance.python_version),
+            "runtime" => {
+                instance.runtime = if text == "bundled" { RuntimeName::Bundled } else { RuntimeName::Managed };
+            }
+            "architecture" => {
+                instance.architecture = Some(if text == "arm64" { Architecture::Arm64 } else { Architecture::X86_64 });
+            }
             _ => {}
+        }
+    }
+
+    fn read_number(&mut self, setting: &Setting, value: &Spanned<DeValue<'_>>, least: u32, most: u32) {
+        match value.get_ref().as_integer() {
+            Some(integer) => match u32::from_str_radix(integer.as_str(), integer.radix()) {
+                Ok(number) if (least..=most).contains(&number) => self.keep_count(setting.key, number),
+                _ => self.error(span_of(value), format!("`{}` must be from {least} to {most}", setting.key)),
+            },
+            None => self.wrong_type(setting, "an integer", value),
+        }
+    }
+
+    fn keep_texts(&mut self, key: &str, texts: Vec<String>) {
+        let settings = &mut self.settings.instance.settings;
+        match key {
+            "extra_layers" => settings.extra_layers = texts,
+            "s3_access" => settings.s3_access = texts,
+            "managed_buckets" => settings.managed_buckets = texts,
+            _ => {}
+        }
+    }
+
+    fn keep_rows(&mut self, key: &str, rows: Vec<Vec<String>>) {
+        let settings = &mut self.settings.instance.settings;
+        if key == "upload_triggers" {
+            let trigger = |row: Vec<String>| {
+                let [bucket, prefix, suffix] = <[String; 3]>::try_from(row).ok()?;
+                Some(UploadTrigger { bucket, prefix, suffix })
+            };
+            settings.upload_triggers = rows.into_iter().filter_map(trigger).collect();
+        } else {
+            let schedule = |row: Vec<String>| {
+                let [expression, function] = <[String; 2]>::try_from(row).ok()?;
+                Some(Schedule { expression, function })
+            };
+            settings.schedules = rows.into_iter().filter_map(schedule).collect();
         }
     }
 
@@ -162,6 +250,9 @@ impl Reader {
             "lease" => self.settings.lease = Some(Duration::from_secs(count.into())),
             "max_tries" => self.settings.max_tries = count,
             "cancel_grace" => self.settings.cancel_grace = Duration::from_secs(count.into()),
+            "lambda_timeout" => self.settings.instance.settings.timeout = count,
+            "lambda_memory" => self.settings.instance.settings.memory = count,
+            "log_days" => self.settings.instance.settings.log_days = count,
             _ => {}
         }
     }
@@ -199,6 +290,12 @@ impl Reader {
     }
 }
 
+/// A list of strings.
+fn texts_of(value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
+    let texts = value.get_ref().as_array()?.iter().map(|text| text.get_ref().as_str().map(str::to_owned));
+    texts.collect()
+}
+
 fn span_of<T>(spanned: &Spanned<T>) -> Span {
     let span = spanned.span();
     Span::new(span.start, span.end)
@@ -211,7 +308,9 @@ fn listed(names: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DynamoDb, Tenure};
+    use hark_lambda::InstanceSettings;
+
+    use crate::config::{DynamoDb, Instance, Tenure};
 
     /// The settings, and a line per problem: `severity line:column message (hint)`.
     fn read(text: &str) -> (Settings, Vec<String>) {
@@ -261,8 +360,65 @@ mod tests {
                 bucket_endpoint: Some("http://s".into()),
                 ttl: Some(Duration::from_secs(604_800)),
             },
+            ..Settings::default()
         };
         assert_eq!(read(text), (expected, vec![]));
+    }
+
+    #[test]
+    fn the_settings_of_an_instance_are_read() {
+        let text = "[project]\npackage = 'p'\nbuild_cmd = 'make'\n[instance]\nlambda_timeout = 15\nlambda_memory = 10240\n\
+                    env = 'e'\nextra_layers = ['l']\npolicy_file = 'f'\ns3_access = ['a']\nmanaged_buckets = ['b', 'c']\n\
+                    upload_triggers = [['b', 'in/', '']]\nenable_api = true\nschedules = [['rate(1 hour)', 'g']]\n\
+                    log_days = 7\nruntime = 'bundled'\npython_version = '3.12'\nbundled_python = 'py'\n\
+                    architecture = 'arm64'\nhark_binary = 'h'\n";
+        let trigger = UploadTrigger { bucket: "b".into(), prefix: "in/".into(), suffix: String::new() };
+        let expected = Instance {
+            settings: InstanceSettings {
+                timeout: 15,
+                memory: 10_240,
+                extra_layers: vec!["l".into()],
+                s3_access: vec!["a".into()],
+                managed_buckets: vec!["b".into(), "c".into()],
+                upload_triggers: vec![trigger],
+                enable_api: true,
+                schedules: vec![Schedule { expression: "rate(1 hour)".into(), function: "g".into() }],
+                log_days: 7,
+                ..InstanceSettings::default()
+            },
+            env: Some("e".into()),
+            policy_file: Some("f".into()),
+            runtime: RuntimeName::Bundled,
+            python_version: "3.12".into(),
+            bundled_python: Some("py".into()),
+            architecture: Some(Architecture::Arm64),
+            hark_binary: Some("h".into()),
+            package: Some("p".into()),
+            build_cmd: Some("make".into()),
+        };
+        assert_eq!(read(text), (Settings { instance: expected, ..Settings::default() }, vec![]));
+    }
+
+    #[test]
+    fn wrong_settings_of_an_instance_are_errors() {
+        let cases = [
+            ("lambda_timeout = 901", "18 `lambda_timeout` must be from 15 to 900"),
+            ("lambda_memory = 64", "17 `lambda_memory` must be from 128 to 10240"),
+            ("enable_api = 'yes'", "14 `enable_api` must be a boolean, not a string"),
+            ("s3_access = 'a'", "13 `s3_access` must be an array of strings, not a string"),
+            ("s3_access = [1]", "13 `s3_access` must be an array of strings, not an array"),
+            (
+                "upload_triggers = [['a']]",
+                "19 `upload_triggers` must be an array of arrays, each of them [\"bucket\", \"prefix\", \"suffix\"]",
+            ),
+            ("runtime = 'x'", "11 `runtime` must be one of \"managed\", \"bundled\", not \"x\""),
+        ];
+        for (setting, expected) in cases {
+            let (settings, problems) = read(&format!("[instance]\n{setting}\n"));
+            assert_eq!((settings, problems), (Settings::default(), vec![format!("error 2:{expected}")]));
+        }
+        let (_, problems) = read("[instance]\nlog_days = 2\n");
+        assert!(problems[0].starts_with("error 2:12 `log_days` must be one of 1, 3, 5, 7, "), "{problems:?}");
     }
 
     #[test]

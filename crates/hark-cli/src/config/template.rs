@@ -29,7 +29,9 @@ mod tests {
     use crate::args::StorageName;
     use std::time::Duration;
 
-    use crate::config::{DynamoDb, Settings, read_settings};
+    use hark_lambda::Architecture;
+
+    use crate::config::{DynamoDb, ENV_FILE, Instance, Settings, read_settings};
 
     #[test]
     fn it_changes_nothing() {
@@ -61,6 +63,16 @@ mod tests {
                 bucket_endpoint: Some("http://127.0.0.1:9000".into()),
                 ttl: Some(Duration::from_secs(30 * 86_400)),
                 table: Some("hark".into()),
+            },
+            instance: Instance {
+                env: Some(ENV_FILE.into()),
+                policy_file: Some("policy.json".into()),
+                bundled_python: Some("python".into()),
+                architecture: Some(Architecture::X86_64),
+                hark_binary: Some("hark".into()),
+                package: Some("package".into()),
+                build_cmd: Some("make package".into()),
+                ..Instance::default()
             },
             ..Settings::default()
         };

@@ -1,0 +1,189 @@
+//! The Python modules of a package: those of the project, and the packages that it needs, installed for the functions' Python
+//! and processors.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hark_foreign::interpreter::Interpreter;
+use hark_lambda::Architecture;
+use hark_lambda::package::{Package, PackageError};
+use sha2::{Digest, Sha256};
+
+use crate::commands::sync::complaint;
+use crate::commands::sync::tool::{Ended, Tools};
+use crate::config::RuntimeName;
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// Where packages are in the package of a function. The project's own modules are where the project has them.
+const PACKAGES: &str = "packages";
+
+/// Where the bundled Python is.
+const PYTHON: &str = "python";
+
+/// The versions of glibc for which wheels are built, of those that the functions' systems have: Amazon Linux 2023 has 2.34, and its
+/// predecessor, on which AWS runs Python before 3.12, has 2.26.
+const GLIBC: [u32; 6] = [34, 31, 28, 27, 24, 17];
+const OLD_GLIBC: u32 = 26;
+const FIRST_ON_AL2023: u32 = 12;
+
+/// The modules for a package.
+pub struct Modules<'a> {
+    /// Their project.
+    pub project: &'a Project,
+    /// The processors that they run on.
+    pub architecture: Architecture,
+    /// Where they can be put together.
+    pub folder: &'a Path,
+    /// Whether the tools are silent.
+    pub quiet: bool,
+}
+
+impl Modules<'_> {
+    /// Adds them.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or a package cannot be installed.
+    pub fn add_to(&self, package: &mut Package) -> Result<(), Failure> {
+        let failed =
+            |error: PackageError| Failure::undone(format!("the package for AWS Lambda cannot be made: {error}"));
+        let instance = &self.project.settings.instance;
+        if let Some(made) = self.made()? {
+            if made.is_dir() {
+                package.add_folder(PACKAGES, &made, &|_| false).map_err(failed)?;
+            } else {
+                package.add_zip(PACKAGES, &made).map_err(failed)?;
+            }
+        } else {
+            self.add_own(package).map_err(failed)?;
+            if let Some(installed) = self.install()? {
+                package.add_folder(PACKAGES, &installed, &|_| false).map_err(failed)?;
+            }
+        }
+        if instance.runtime == RuntimeName::Bundled {
+            let folder = instance.bundled_python.as_ref().map(|folder| self.project.folder.join(folder));
+            let python = folder.filter(|folder| folder.join("bin/python3").is_file()).ok_or_else(|| {
+                Failure::usage("`runtime = \"bundled\"` in hark.toml needs a Python to put into the package").with_hint(
+                    "set `bundled_python` to a folder with `bin/python3`; `uv python install --install-dir FOLDER` makes one",
+                )
+            })?;
+            package.add_folder(PYTHON, &python, &|_| false).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The modules that the project makes itself.
+    fn made(&self) -> Result<Option<PathBuf>, Failure> {
+        let instance = &self.project.settings.instance;
+        if let Some(command) = &instance.build_cmd {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", command]);
+            match Tools::new(&self.project.folder, self.quiet)?.run(shell)? {
+                Ended::Well => {}
+                Ended::Interrupted(_) => return Err(Failure::undone("`build_cmd` was interrupted")),
+                Ended::Badly(_) => {
+                    return Err(Failure::undone(format!("`build_cmd` in hark.toml failed: `{command}`")));
+                }
+            }
+        }
+        let Some(made) = &instance.package else {
+            return match instance.build_cmd {
+                Some(_) => Err(Failure::usage("`build_cmd` in hark.toml needs `package`, which says what it makes")),
+                None => Ok(None),
+            };
+        };
+        let path = self.project.folder.join(made);
+        if path.exists() {
+            return Ok(Some(path));
+        }
+        let failure = Failure::usage(format!("`package` in hark.toml: there is no `{}`", made.display()));
+        Err(if instance.build_cmd.is_some() { failure.with_hint("`build_cmd` has not made it") } else { failure })
+    }
+
+    /// Adds the project's own modules: all that is in `python_src`, and modules and packages beside the program.
+    fn add_own(&self, package: &mut Package) -> Result<(), PackageError> {
+        let settings = &self.project.settings;
+        let folder = &self.project.folder;
+        let source = folder.join(&settings.python_src);
+        if source.is_dir() {
+            package.add_folder(&settings.python_src.to_string_lossy(), &source, &|_| false)?;
+        }
+        let skipped = [folder.join(&settings.data_dir), source];
+        let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if name.starts_with('.') || skipped.contains(&path) {
+                continue;
+            }
+            if path.is_dir() && path.join("__init__.py").is_file() {
+                package.add_folder(name, &path, &|_| false)?;
+            } else if path.is_file() && name.ends_with(".py") {
+                package.add_file(name, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Installs the required packages, unless that was done before. None if there are none.
+    fn install(&self) -> Result<Option<PathBuf>, Failure> {
+        let settings = &self.project.settings;
+        let requirements = &settings.python_requirements;
+        let Ok(text) = fs::read_to_string(self.project.folder.join(requirements)) else { return Ok(None) };
+        let needs_some = text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#'));
+        if !needs_some {
+            return Ok(None);
+        }
+        let version = &settings.instance.python_version;
+        let hash = Sha256::digest([&text, version.as_str(), self.architecture.name()].join("\n"));
+        let installed = self.folder.join(format!("packages-{}", &format!("{hash:x}")[..16]));
+        if installed.is_dir() {
+            return Ok(Some(installed));
+        }
+        let making = installed.with_extension("making");
+        let _ = fs::remove_dir_all(&making);
+        let tools = Tools::new(&self.project.folder, self.quiet)?;
+        let command = self.command(&tools, &making);
+        let undone = |error| Failure::undone(format!("`{}`: {error}", installed.display()));
+        match tools.run(command)? {
+            Ended::Well => {}
+            Ended::Interrupted(_) => return Err(Failure::undone("the installation of packages was interrupted")),
+            Ended::Badly(said) => return Err(complaint::of_installing(&said, requirements, version)),
+        }
+        // A package without files, such as one that is only named, leaves no folder.
+        fs::create_dir_all(&making).map_err(undone)?;
+        fs::rename(&making, &installed).map_err(undone)?;
+        Ok(Some(installed))
+    }
+
+    /// The command that installs the required packages into a folder, for the functions' Python and processors.
+    fn command(&self, tools: &Tools, target: &Path) -> Command {
+        let settings = &self.project.settings;
+        let version = &settings.instance.python_version;
+        let machine = match self.architecture {
+            Architecture::X86_64 => "x86_64",
+            Architecture::Arm64 => "aarch64",
+        };
+        let minor: u32 = version.split_once('.').and_then(|(_, minor)| minor.parse().ok()).unwrap_or_default();
+        let is_old = settings.instance.runtime == RuntimeName::Managed && minor < FIRST_ON_AL2023;
+        let known = GLIBC.into_iter().filter(|glibc| !is_old || *glibc <= OLD_GLIBC);
+        let platforms: Vec<String> = known.map(|glibc| format!("manylinux_2_{glibc}_{machine}")).collect();
+        let mut command;
+        if tools.name() == "uv" {
+            command = Command::new("uv");
+            command.args(["pip", "install", "--python-version", version, "--python-platform"]);
+            command.arg(format!("{machine}-manylinux_2_{}", if is_old { 24 } else { 34 }));
+            command.args(["--only-binary", ":all:", "--link-mode", "copy"]);
+        } else {
+            let base = Interpreter::base(settings.python.as_deref(), &self.project.folder);
+            command = Command::new(base.path);
+            command.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile"]);
+            command.args(["--implementation", "cp", "--python-version", version, "--only-binary", ":all:"]);
+            for platform in platforms.iter().map(String::as_str).chain([format!("manylinux2014_{machine}").as_str()]) {
+                command.args(["--platform", platform]);
+            }
+        }
+        command.arg("--target").arg(target).arg("-r").arg(&settings.python_requirements);
+        command
+    }
+}

@@ -1,0 +1,137 @@
+//! `hark deploy --dry-run`: what a project's instance on AWS Lambda would be.
+
+use std::fs::File;
+
+use serde_json::Value;
+
+use crate::harness::{Folder, Run};
+
+/// A project with these settings and this program.
+fn project(name: &str, settings: &str, program: &str) -> Folder {
+    let folder = Folder::new(name);
+    folder.write("hark.toml", settings);
+    folder.write("service.hk", program);
+    folder
+}
+
+fn deploy(folder: &Folder) -> Run {
+    folder.hark("deploy --dry-run -q --uuid shop")
+}
+
+fn template(folder: &Folder) -> Value {
+    let ran = deploy(folder);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+/// The files of the package, with their sizes.
+fn packaged(folder: &Folder) -> Vec<String> {
+    let file = File::open(folder.path().join(".hark/deploy/package.zip")).unwrap();
+    zip::ZipArchive::new(file).unwrap().file_names().map(|name| name.unwrap().into_owned()).collect()
+}
+
+#[test]
+fn the_template_follows_the_settings_and_the_program() {
+    let settings = "[instance]\nlambda_memory = 1024\nlambda_timeout = 100\nlog_days = 7\n";
+    let folder = project("deploy_settings", settings, "#[memory(2048)] import(f, m, 1);\nfn main() { f(1) }\n");
+    folder.write("hark_env.txt", "STAGE=test\n");
+    let resources = &template(&folder)["Resources"];
+    let main = &resources["MainFunction"]["Properties"];
+    assert_eq!((&main["MemorySize"], &main["Timeout"]), (&Value::from(1024), &Value::from(100)));
+    assert_eq!(main["Environment"]["Variables"]["STAGE"], "test");
+    assert_eq!(main["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"], "/var/task/bootstrap");
+    assert_eq!(resources["SizedM2048T100Function"]["Properties"]["FunctionName"], "hark-shop-m2048-t100");
+    assert_eq!(resources["MainLogs"]["Properties"]["RetentionInDays"], 7);
+}
+
+#[test]
+fn a_package_has_the_program_and_the_projects_modules() {
+    let folder = project(
+        "deploy_package",
+        "[project]\ndata_dir = 'data'\n",
+        "import \"lib/more.hk\";\nfn main() { more.f() }\n",
+    );
+    folder.write("lib/more.hk", "fn f() { 1 }\n");
+    folder.write("unused.hk", "fn g() { 1 }\n");
+    folder.write("src/work/__init__.py", "");
+    folder.write("src/work/__pycache__/x.pyc", "");
+    folder.write("beside.py", "");
+    folder.write("pkg/__init__.py", "");
+    folder.write("notes/private.txt", "");
+    folder.write(".secret.py", "");
+    template(&folder);
+    let file = File::open(folder.path().join("data/deploy/package.zip")).unwrap();
+    let names: Vec<String> =
+        zip::ZipArchive::new(file).unwrap().file_names().map(|name| name.unwrap().into_owned()).collect();
+    let wanted =
+        ["beside.py", "bootstrap", "hark.toml", "lib/more.hk", "pkg/__init__.py", "service.hk", "src/work/__init__.py"];
+    assert_eq!(names, wanted);
+}
+
+#[test]
+fn a_project_can_make_its_modules_itself() {
+    let settings = "[project]\npackage = 'made'\nbuild_cmd = 'mkdir -p made && echo 1 > made/m.py'\n";
+    let folder = project("deploy_build", settings, "fn main() { 1 }\n");
+    folder.write("src/not_taken.py", "");
+    template(&folder);
+    assert_eq!(packaged(&folder), ["bootstrap", "hark.toml", "packages/m.py", "service.hk"]);
+    folder.write("hark.toml", "[project]\npackage = 'other'\nbuild_cmd = 'true'\n");
+    deploy(&folder).is(
+        2,
+        "",
+        "error: `package` in hark.toml: there is no `other`\nhint: `build_cmd` has not made it\n",
+    );
+    folder.write("hark.toml", "[project]\npackage = 'made'\nbuild_cmd = 'exit 3'\n");
+    deploy(&folder).is(1, "", "error: `build_cmd` in hark.toml failed: `exit 3`\n");
+}
+
+#[test]
+fn what_does_not_fit_together_is_said_before_anything_is_made() {
+    let program = "fn on_upload(key) { 1 }\nfn main() { 1 }\n";
+    let folder = project("deploy_mistakes", "", program);
+    let says = |settings: &str, wanted: &str| {
+        folder.write("hark.toml", settings);
+        deploy(&folder).is(2, "", wanted);
+    };
+    says(
+        "[instance]\nenable_api = true\n",
+        "error: the program has no function `on_http`\nhint: `enable_api` calls it with a method, a path and an event; change \
+         the program, or hark.toml\n",
+    );
+    says(
+        "[instance]\nmanaged_buckets = ['b']\nupload_triggers = [['b', '', '']]\n",
+        "error: `on_upload` must take 2 arguments, but takes 1\nhint: `upload_triggers` call it with a bucket and a key\n",
+    );
+    says(
+        "[instance]\nupload_triggers = [['b', '', '']]\n",
+        "error: `upload_triggers` names the bucket `b`, which is not managed\nhint: add it to `managed_buckets`: `hark deploy` \
+         must be able to change its notifications\n",
+    );
+    says(
+        "[instance]\nschedules = [['rate(1 hour)', 'hourly']]\n",
+        "error: the program has no function `hourly`\nhint: `schedules` call it without arguments; change the program, or \
+         hark.toml\n",
+    );
+    says(
+        "[instance]\npolicy_file = 'p.json'\n",
+        "error: `policy_file` in hark.toml: `p.json` cannot be read: No such file or directory (os error 2)\nhint: it must be a \
+         policy of IAM, such as {\"Version\": \"2012-10-17\", \"Statement\": [...]}\n",
+    );
+    says(
+        "[instance]\nruntime = 'bundled'\n",
+        "error: `runtime = \"bundled\"` in hark.toml needs a Python to put into the package\nhint: set `bundled_python` to a \
+         folder with `bin/python3`; `uv python install --install-dir FOLDER` makes one\n",
+    );
+    folder.write("hark.toml", "");
+    folder.hark("deploy --dry-run --uuid Shop").is(
+        2,
+        "",
+        "error: `Shop` cannot be the name of an instance: it has small letters, digits and single `-` between them, at most 40\n",
+    );
+    folder.write("service.hk", "#[memory(20000)] import(f, m, 1);\nfn main() { f(1) }\n");
+    deploy(&folder).is(
+        2,
+        "",
+        "error: `f` needs 20000 MB of memory, and a function of AWS Lambda has 10240 MB at most; change its `#[memory]`\n",
+    );
+}
