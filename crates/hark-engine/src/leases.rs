@@ -14,7 +14,8 @@ use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::place::{Place, Pools};
 use crate::record::Due;
-use crate::storage::StorageError;
+use crate::rows::Row;
+use crate::storage::{StorageError, VersionedRecord};
 use crate::surroundings::Timestamp;
 
 /// The terms on which a process keeps threads.
@@ -56,6 +57,35 @@ pub struct Taken {
     pub held: Option<Stamp>,
     /// What happened to the process that held it before.
     pub left: Left,
+    /// What is known of its session.
+    pub known: KnownSession,
+}
+
+/// What the taking of a thread has told about its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KnownSession {
+    /// Nothing was read.
+    Nothing,
+    /// Its record, read after the thread was taken.
+    Read(VersionedRecord),
+    /// The thread is the session's first one, and has never been taken before. The session's record is as its start wrote it, and
+    /// may have changed since: the thread's first step must expect its version.
+    New {
+        /// The session's record.
+        record: VersionedRecord,
+        /// The thread's row, with the version of the taking.
+        thread: Row,
+    },
+}
+
+impl KnownSession {
+    /// The session's record, if it was read.
+    pub(crate) fn record(&self) -> Option<&VersionedRecord> {
+        match self {
+            KnownSession::Nothing => None,
+            KnownSession::Read(record) | KnownSession::New { record, .. } => Some(record),
+        }
+    }
 }
 
 /// Why a thread is no longer held by a process.

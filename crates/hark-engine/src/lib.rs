@@ -71,7 +71,7 @@ pub use invoker::{Invoker, Runner, TimerId, WorkerSlot};
 pub use journal::{Journal, Milestone};
 pub use keyed::{Keyed, session_of};
 pub use labels::{Labels, check_key, check_tag};
-pub use leases::{Announcement, Coverage, HeldThread, Leases, Left, Taken, Terms};
+pub use leases::{Announcement, Coverage, HeldThread, KnownSession, Leases, Left, Taken, Terms};
 pub use memory::MemoryStorage;
 pub use options::{Options, Scope};
 pub use output::{Observer, OutputItem};

@@ -11,7 +11,8 @@ use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::ThreadId;
 use crate::limits::{STORAGE_PATIENCE, STORAGE_PAUSE, STORAGE_PAUSE_MAX, STORAGE_TRIES_MIN};
-use crate::record::{Key, Record, Versioned};
+use crate::record::{Key, Live, Record, Versioned};
+use crate::rows::Row;
 use crate::storage::{Everything, Range, SessionStorage, StorageError};
 use crate::surroundings::Surroundings;
 
@@ -72,6 +73,10 @@ impl SessionStorage for PatientRecords {
             found.truncate(known);
             records.read(keys, found)
         })
+    }
+
+    fn decode_thread(&self, thread: ThreadId, row: &Row) -> Result<Option<Box<Live>>, StorageError> {
+        self.ask(|records| records.decode_thread(thread, row))
     }
 
     fn scan(&self, range: Range, limit: usize) -> Result<Vec<Record>, StorageError> {

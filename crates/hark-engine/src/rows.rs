@@ -17,7 +17,7 @@ use std::time::Duration;
 use hark_machine::{Pickle, PickleHash, Program};
 
 use crate::commit::Outcome;
-use crate::id::{SessionId, Stamp};
+use crate::id::{SessionId, Stamp, ThreadId};
 use crate::leases::Leases;
 use crate::limits::COMMIT_RECORDS_MAX;
 use crate::place::{Place, Pools};
@@ -341,6 +341,24 @@ pub struct SetDue {
     pub due: Option<DueNumber>,
 }
 
+/// The outcome of taking a row.
+#[derive(Debug, Clone)]
+pub enum Taking {
+    /// It has another version.
+    Refused,
+    /// It is taken. The rows are those of its start, if the storage knows them.
+    Done(Option<Box<StartRows>>),
+}
+
+/// The rows of a session whose first thread has not been written since [the session's start](RowChange::is_start).
+#[derive(Debug, Clone)]
+pub struct StartRows {
+    /// The session's own row, as the start wrote it. It may have changed since.
+    pub session: Row,
+    /// The thread's row as it is now, with the version of the taking.
+    pub thread: Row,
+}
+
 /// A storage that leases threads: its due rows are the queue. Two operations are sufficient.
 pub trait DueRows: Send + Sync {
     /// How long a process may be unresponsive before others take its threads.
@@ -377,6 +395,16 @@ pub trait DueRows: Send + Sync {
     /// # Errors
     /// If the storage cannot be reached or is damaged. Some may have been changed.
     fn set_due(&self, changes: &[SetDue]) -> Result<Vec<bool>, StorageError>;
+
+    /// The same for threads that are taken. A storage in which each read is a request over a network can also answer the rows that
+    /// the first step of a session begins with.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged. Some may have been changed.
+    fn take(&self, changes: &[SetDue]) -> Result<Vec<Taking>, StorageError> {
+        let done = self.set_due(changes)?;
+        Ok(done.into_iter().map(|is_done| if is_done { Taking::Done(None) } else { Taking::Refused }).collect())
+    }
 }
 
 /// Stores the rows of many sessions.
@@ -515,6 +543,11 @@ impl RowChange {
     /// Whether the change begins a session.
     pub fn begins(&self) -> bool {
         self.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none())
+    }
+
+    /// Whether a session begins whose first thread has not begun, so that it has no other threads.
+    pub fn is_start(&self) -> bool {
+        self.begins() && self.fresh.iter().any(|(key, _)| *key == Key::Live(ThreadId(0)))
     }
 
     /// All written rows.

@@ -29,13 +29,13 @@ use crate::output::OutputItem;
 use crate::outside::{Outside, drop_threads};
 use crate::patience::patiently;
 use crate::ports::Ports;
-use crate::record::{SessionRecord, SessionState};
+use crate::record::SessionState;
 use crate::remote::{Upstream, WorkerReport};
 use crate::server::Server;
 use crate::servers::{self, Servers, Unattended};
 use crate::session::{Parts, Session};
 use crate::step;
-use crate::storage::{self, Catalog, StorageError};
+use crate::storage::{self, Catalog, StorageError, VersionedRecord};
 use crate::surroundings::Timestamp;
 use crate::timetable::Timetable;
 use agenda::Hinted;
@@ -45,9 +45,6 @@ use leases::Capacity;
 use milestones::Milestones;
 use programs::Programs;
 use sessions::Sessions;
-
-/// A session's record and its version.
-type VersionedRecord = (Stamp, SessionRecord);
 
 /// The sessions served by one engine.
 pub(crate) struct Serving {

@@ -4,6 +4,7 @@ mod demands;
 mod end;
 mod gates;
 mod in_hand;
+mod new_thread;
 mod numbers;
 mod output;
 mod supervised;
@@ -34,10 +35,11 @@ use crate::place::Place;
 use crate::ports::Ports;
 use crate::record::{About, Live, PutBack, SessionRecord, SessionState};
 use crate::remote::{Upstream, WorkerReport};
+use crate::rows::Row;
 use crate::sequence::Sequence;
 use crate::server::Server;
 use crate::step;
-use crate::storage::{SessionStorage, StorageError};
+use crate::storage::{SessionStorage, StorageError, VersionedRecord};
 use crate::surroundings::Timestamp;
 use crate::suspend::{SuspendAt, Suspensions};
 pub(crate) use demands::Demands;
@@ -46,6 +48,7 @@ pub(crate) use end::OnEnd;
 pub(crate) use gates::{Neighbors, by_session};
 pub(crate) use in_hand::calls::{CallState, Over, Try};
 pub(crate) use in_hand::{Paused, ThreadsInHand, TurnEnd, TurnStart};
+use new_thread::NewThread;
 use numbers::ThreadNumbers;
 use output::Output;
 
@@ -63,6 +66,8 @@ pub(crate) struct Session {
     output: Mutex<Output>,
     /// The first thread, until something of the session is written.
     unwritten: Mutex<Option<Box<Live>>>,
+    /// The first thread, if this process has taken it before it began.
+    pub new: NewThread,
     /// The session's own record, as the first thread last read it while the session ran. It may be outdated.
     record: Mutex<Option<(Stamp, SessionRecord)>>,
     pub in_hand: ThreadsInHand,
@@ -93,6 +98,7 @@ pub(crate) struct Session {
     result: OnceLock<Value>,
     /// Called at its end.
     on_end: Mutex<Option<OnEnd>>,
+    /// The threads that this process has started. The first one is among them if the session has begun here.
     threads: AtomicU64,
     /// Whether it was started by this process, so that `threads` counts all of them.
     has_begun_here: bool,
@@ -172,6 +178,7 @@ impl Session {
             impatient_records,
             output: Mutex::new(Output { observer, kept: Vec::new(), followed: None }),
             unwritten: Mutex::default(),
+            new: NewThread::default(),
             record: Mutex::default(),
             in_hand: ThreadsInHand::default(),
             demands: Demands::default(),
@@ -456,14 +463,24 @@ impl Session {
         self.numbers.take(&*self.records, parent)
     }
 
-    /// Whether its first thread has started no other thread. Unless the session began with this step, only the storage
-    /// knows that.
-    pub fn has_one_thread(&self, begins_here: bool) -> Result<bool, StorageError> {
-        let knows = begins_here || !self.is_resumable();
+    /// Whether its first thread, of which this version was loaded, has started no other thread. Unless the thread began with this
+    /// step, only the storage knows that.
+    pub fn has_one_thread(&self, loaded: Option<Stamp>) -> Result<bool, StorageError> {
+        let knows = loaded.is_none_or(|version| self.new.is_of(version)) || !self.is_resumable();
         // Entries at gates must be removed before the session ends, which takes another step.
         Ok(!self.has_gates
-            && self.threads.load(Ordering::Relaxed) <= 1
+            && self.threads.load(Ordering::Relaxed) <= u64::from(self.has_begun_here)
             && (knows || self.records.reserve(0)? == ThreadId(1)))
+    }
+
+    /// This process has taken its first thread, which has not begun.
+    pub fn note_new(&self, record: &VersionedRecord, thread: &Row) -> Result<(), StorageError> {
+        if !self.ports.invoker.is_remote()
+            && let Some(live) = self.records.decode_thread(step::FIRST, thread)?
+        {
+            self.new.set(thread.stamp, live, record.clone());
+        }
+        Ok(())
     }
 
     /// Whether it runs in a worker process, for a supervisor that decides where threads run.

@@ -16,7 +16,8 @@ use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::leases::{Leases, serve_all};
 use crate::limits::{COMMIT_RECORDS_MAX, MOVE_TIME_MAX, THREADS_MAX};
 use crate::place::Pools;
-use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned, Waiter};
+use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, SessionState, Versioned, Waiter};
+use crate::rows::Row;
 use crate::servers::Servers;
 use crate::space::Space;
 use crate::surroundings::Timestamp;
@@ -125,6 +126,9 @@ impl Tenure<'_> {
     }
 }
 
+/// The record of a session, and its version.
+pub type VersionedRecord = (Stamp, SessionRecord);
+
 /// Stores the records of a session.
 pub trait SessionStorage: Send + Sync {
     /// Reads each of these keys independently, and adds an entry for each to `found`, in order.
@@ -132,6 +136,15 @@ pub trait SessionStorage: Send + Sync {
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError>;
+
+    /// The record of a thread in its row, which was read when the thread was taken. None if the row must be read again.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn decode_thread(&self, thread: ThreadId, row: &Row) -> Result<Option<Box<Live>>, StorageError> {
+        let _ = (thread, row);
+        Ok(None)
+    }
 
     /// The first records of a range, in key order, at most `limit`. Threads come without their state. The scan sees
     /// every commit that returned before the scan began. It may see a part of a concurrent commit, but writes before

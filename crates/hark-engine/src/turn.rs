@@ -337,7 +337,7 @@ impl<'a> Worker<'a> {
             if let Some(first) = &mut loaded.first
                 && matches!(ending, Ending::Finished(_) | Ending::Failed(_))
             {
-                first.is_alone = self.session.has_one_thread(loaded.live.is_none())?;
+                first.is_alone = self.session.has_one_thread(loaded.live)?;
             }
             self.leave_rest(&mut loaded, &ending)?;
             Self::note_given_back(&mut loaded, &live, &ending);

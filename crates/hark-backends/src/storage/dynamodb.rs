@@ -14,6 +14,7 @@ mod commit;
 mod counts;
 mod due;
 mod error;
+mod expiries;
 mod history;
 mod item;
 mod layout;
@@ -42,6 +43,7 @@ use bell::Bell;
 use catalog::DynamoRows;
 use clock::Clock;
 pub use counts::DynamoCounts;
+use expiries::Expiries;
 use numbers::NextNumbers;
 use programs::KnownPrograms;
 pub use settings::{DynamoSettings, LEASE, TABLE};
@@ -61,6 +63,7 @@ struct Shared {
     bell: Bell,
     programs: KnownPrograms,
     next_numbers: NextNumbers,
+    expiries: Expiries,
 }
 
 impl DynamoStorage {
@@ -91,6 +94,7 @@ impl DynamoStorage {
             bell: Bell::default(),
             programs: KnownPrograms::default(),
             next_numbers: NextNumbers::default(),
+            expiries: Expiries::default(),
         });
         let encoded = Encoded::new(Arc::new(DynamoRows(shared.clone())));
         Ok(DynamoStorage { shared, encoded })

@@ -12,9 +12,9 @@ use super::sample::{about, program};
 use crate::commit::{Commit, Outcome};
 use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
+use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms};
 use crate::place::{Place, Pool, Pools};
-use crate::record::{Key, Live, Record, SessionRecord, SessionState, Status};
+use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status};
 use crate::step::FIRST;
 use crate::storage::{SessionStorage, Storage, Tenure};
 use crate::surroundings::Timestamp;
@@ -105,7 +105,8 @@ impl Suite {
     }
 
     fn take(&self, now: Timestamp, number: u64) -> Vec<Taken> {
-        self.leases().take(None, &Pools::All, terms(now), stamp(number), 1_000).expect("threads can be taken")
+        let taken = self.leases().take(None, &Pools::All, terms(now), stamp(number), 1_000);
+        without_sessions(taken.expect("threads can be taken"))
     }
 
     fn taken(&self, thread: u64, held: Option<u64>, left: Left) -> Taken {
@@ -115,12 +116,18 @@ impl Suite {
             demand: Demand::default(),
             held: held.map(stamp),
             left,
+            known: KnownSession::Nothing,
         }
     }
 
     fn held(&self, thread: u64, number: u64) -> HeldThread {
         HeldThread { session: self.id.clone(), thread: ThreadId(thread), stamp: stamp(number) }
     }
+}
+
+/// What was taken, without what is known of the sessions.
+pub(super) fn without_sessions(taken: Vec<Taken>) -> Vec<Taken> {
+    taken.into_iter().map(|taken| Taken { known: KnownSession::Nothing, ..taken }).collect()
 }
 
 fn runnable(thread: u64) -> Record {
@@ -202,10 +209,8 @@ fn only_sessions_that_run_are_looked_at(suite: &Suite) {
     suite.commit(1, vec![runnable(1)], &[]);
     let other = SessionId::new(NOW, 2);
     assert_eq!(suite.leases().take(Some(&other), &Pools::All, terms(NOW), stamp(2), 9), Ok(vec![]));
-    assert_eq!(
-        suite.leases().take(Some(&suite.id), &Pools::All, terms(NOW), stamp(2), 9),
-        Ok(vec![suite.taken(1, Some(1), Left::Free)])
-    );
+    let taken = suite.leases().take(Some(&suite.id), &Pools::All, terms(NOW), stamp(2), 9);
+    assert_eq!(taken.map(without_sessions), Ok(vec![suite.taken(1, Some(1), Left::Free)]));
     suite.commit(3, vec![runnable(2)], &[]);
     let session = SessionRecord { state: SessionState::Finished, ..SessionRecord::new(about()) };
     suite.commit(4, vec![Record::Session(Box::new(session))], &[]);
@@ -217,6 +222,20 @@ fn only_sessions_that_run_are_looked_at(suite: &Suite) {
     suite.commit(7, vec![Record::Session(Box::new(session(false))), Record::Todo(FIRST.into())], &[]);
     assert_eq!(suite.leases().abandoned(NOW), Ok(vec![]), "whoever wrote that down may be at it");
     assert_eq!(suite.leases().abandoned(LATER), Ok(vec![suite.id.clone()]));
+    let stopped = SessionRecord { first_stopped: true, ..SessionRecord::new(about()) };
+    let mut last = Commit { put: vec![Record::Session(Box::new(stopped))], ..Commit::new(stamp(8)) };
+    last.delete = vec![Key::Todo(FIRST.into())];
+    assert_eq!(suite.records.commit(&mut last), Ok(Outcome::Done));
+    assert_eq!(suite.leases().abandoned(LATER), Ok(vec![]), "it has other threads");
+    let mut last = Commit::new(stamp(9));
+    last.delete = vec![Key::Live(ThreadId(1)), Key::Live(ThreadId(2))];
+    last.put = [1, 2].map(|thread| Record::Future(ThreadId(thread).into(), FutureRecord::Resolved(Value::Null))).into();
+    assert_eq!(suite.records.commit(&mut last), Ok(Outcome::Done));
+    assert_eq!(
+        suite.leases().abandoned(LATER),
+        Ok(vec![suite.id.clone()]),
+        "whoever ended its last thread may be lost"
+    );
 }
 
 fn of_many_who_take_each_thread_has_one(suite: &Suite) {

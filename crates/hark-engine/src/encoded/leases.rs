@@ -1,16 +1,19 @@
 //! Leases on top of a storage that can list due rows: taking threads, renewing and giving back held ones, and finding
 //! what was left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::time::Duration;
 
 use super::Encoded;
 use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
+use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms};
 use crate::place::Pools;
-use crate::record::{Due, Key, SessionState};
-use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Lookup, Row, RowRange, RowTenure, SessionRows, SetDue};
+use crate::record::{Due, Key, SessionRecord, SessionState};
+use crate::rows::{
+    DueKind, DueNumber, DueRow, DueRows, Lookup, Row, RowRange, RowTenure, SessionRows, SetDue, StartRows, Taking,
+};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
@@ -62,13 +65,32 @@ impl Encoded {
         }
     }
 
-    fn standing(&self, id: &SessionId) -> Result<Standing, StorageError> {
+    /// The status of a session whose threads were just taken, and its record.
+    fn standing(&self, id: &SessionId) -> Result<(Standing, KnownSession), StorageError> {
         let row = self.rows().summary(id)?;
-        Ok(match row.as_ref().and_then(state_of) {
+        let standing = match row.as_ref().and_then(state_of) {
             Some(SessionState::Running) => Standing::Runs,
             Some(state) if state.is_in_transit() => Standing::InTransit,
             _ => Standing::Over,
-        })
+        };
+        // A damaged record is reported when the session is opened.
+        let record = row.and_then(|row| Some((row.stamp, self.decode(id, &row).ok()?)));
+        Ok((standing, record.map_or(KnownSession::Nothing, KnownSession::Read)))
+    }
+
+    /// The session of a thread that was taken in this way, if the thread is new.
+    ///
+    /// The session may have ended or moved since its start, or may be doing so now. But then its record has another version, which
+    /// the thread's first step expects.
+    fn new_session(&self, change: &SetDue, found: &Found, start: StartRows) -> Option<KnownSession> {
+        let StartRows { session: own, thread } = start;
+        let is_untouched = own.stamp == change.expected && found.ready.is_none() && found.left == Left::Free;
+        if !is_untouched || change.key != Key::Live(ThreadId(0)) {
+            return None;
+        }
+        let record = self.decode(&change.session, &own).ok()?;
+        let is_running = record.state == SessionState::Running && !record.is_half_way();
+        is_running.then_some(KnownSession::New { record: (own.stamp, record), thread })
     }
 
     /// Whether a process holds this session or any thread of it.
@@ -130,12 +152,13 @@ impl Leases for Encoded {
         for ((session, thread), found) in found.iter_mut().filter(|(_, found)| found.is_cancelled()) {
             found.add_record(self.rows().session(session)?.as_ref(), *thread, until)?;
         }
-        let mut changes = Vec::with_capacity(found.len());
+        let (mut changes, mut places) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
         for ((session, thread), Found { live, ready, .. }) in &found {
             let mut change = |key, expected: &Option<Stamp>, stamp| {
                 if let Some(expected) = *expected {
                     let due = Some(Due::Leased(terms.until).into());
                     changes.push(SetDue { session: session.clone(), key, expected, stamp, due });
+                    places.push((session.clone(), *thread));
                 }
             };
             change(Key::Live(*thread), live, Some(stamp));
@@ -144,22 +167,28 @@ impl Leases for Encoded {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        let done = rows.set_due(&changes)?;
+        let done = rows.take(&changes)?;
         // Only now: either this process finds that a session is being moved, or the mover finds that its thread is held.
-        let mut standings: BTreeMap<SessionId, Standing> = BTreeMap::new();
+        let mut standings: BTreeMap<SessionId, (Standing, KnownSession)> = BTreeMap::new();
         let (mut taken, mut not_taken): (Vec<Taken>, Vec<SetDue>) = (Vec::with_capacity(found.len()), Vec::new());
-        for (change, _) in changes.into_iter().zip(done).filter(|(_, is_done)| *is_done) {
-            let standing = match standings.get(&change.session) {
-                Some(standing) => *standing,
-                None => {
-                    let standing = self.standing(&change.session)?;
-                    standings.insert(change.session.clone(), standing);
-                    standing
+        for ((change, place), taking) in changes.into_iter().zip(places).zip(done) {
+            let Taking::Done(start) = taking else { continue };
+            let Some(of_thread) = found.get(&place) else { continue };
+            let mut note = |known: &KnownSession| note_taken(&mut taken, place.1, &change, of_thread, known);
+            if let Some(new) = start.and_then(|start| self.new_session(&change, of_thread, *start)) {
+                note(&new);
+                continue;
+            }
+            let (standing, known) = match standings.entry(change.session.clone()) {
+                Entry::Occupied(seen) => seen.into_mut(),
+                Entry::Vacant(unseen) => {
+                    let seen = self.standing(unseen.key())?;
+                    unseen.insert(seen)
                 }
             };
             let again = match standing {
                 Standing::Runs => {
-                    note_taken(&mut taken, &change, &found);
+                    note(known);
                     continue;
                 }
                 Standing::InTransit => Some(Due::At(terms.until).into()),
@@ -167,7 +196,7 @@ impl Leases for Encoded {
                 Standing::Over => {
                     if change.key == Key::Ready(ThreadId(0)) {
                         // A command has ended the session, and has woken this thread so that a process notices.
-                        note_taken(&mut taken, &change, &found);
+                        note(known);
                     }
                     None
                 }
@@ -204,8 +233,13 @@ impl Leases for Encoded {
                 // A damaged summary is reported when the session is opened.
                 let Ok(row) = row else { continue };
                 let is_abandoned = if state == SessionState::Running {
-                    let is_half_way = self.decode(&id, &row).is_ok_and(|record| record.is_half_way());
-                    is_half_way || left.contains(&id) || !has_threads(self.rows().session(&id)?.as_ref())?
+                    let record = self.decode(&id, &row);
+                    let is_half_way = record.as_ref().is_ok_and(SessionRecord::is_half_way);
+                    // Its first thread is there until the record says otherwise, so most sessions need no further look.
+                    let may_be_empty = record.is_ok_and(|record| record.first_stopped);
+                    is_half_way
+                        || left.contains(&id)
+                        || may_be_empty && !has_threads(self.rows().session(&id)?.as_ref())?
                 } else {
                     !is_leased(&row, now)
                 };
@@ -244,26 +278,19 @@ impl Leases for Encoded {
     }
 }
 
-/// Whether a session has threads that have not stopped. Mostly the first one is among them, which costs less than a scan.
+/// Whether a session has threads that have not stopped.
 fn has_threads(rows: &dyn SessionRows) -> Result<bool, StorageError> {
-    let first = Key::Live(ThreadId(0));
-    let found = rows.read(&[Lookup { key: &first, known: None }])?;
-    Ok(found.iter().any(Option::is_some) || !rows.scan(&RowRange::Live(ThreadId(0)), 1)?.is_empty())
+    Ok(!rows.scan(&RowRange::Live(ThreadId(0)), 1)?.is_empty())
 }
 
 /// Adds a thread whose record or mailbox was changed in this way. The two follow each other.
-fn note_taken(taken: &mut Vec<Taken>, change: &SetDue, found: &BTreeMap<(SessionId, ThreadId), Found>) {
-    let (thread, held) = match change.key {
-        Key::Live(thread) => (thread, Some(change.expected)),
-        Key::Ready(thread) => (thread, None),
-        _ => return,
-    };
+fn note_taken(taken: &mut Vec<Taken>, thread: ThreadId, change: &SetDue, found: &Found, known: &KnownSession) {
+    let held = matches!(change.key, Key::Live(_)).then_some(change.expected);
     match taken.last_mut() {
         Some(last) if last.session == change.session && last.thread == thread => last.held = last.held.or(held),
         _ => {
-            let session = change.session.clone();
-            let Some(Found { left, demand, .. }) = found.get(&(session.clone(), thread)) else { return };
-            taken.push(Taken { session, thread, demand: demand.clone(), held, left: *left });
+            let (session, demand, left) = (change.session.clone(), found.demand.clone(), found.left);
+            taken.push(Taken { session, thread, demand, held, left, known: known.clone() });
         }
     }
 }

@@ -220,6 +220,13 @@ impl SessionStorage for EncodedSession {
         Ok(())
     }
 
+    fn decode_thread(&self, thread: ThreadId, row: &Row) -> Result<Option<Box<Live>>, StorageError> {
+        Ok(match self.decode(&Key::Live(thread), row.clone())? {
+            Some(Versioned { stamp, record: Record::Live(_, live) }) if stamp == row.stamp => Some(live),
+            _ => None,
+        })
+    }
+
     fn scan(&self, range: Range, limit: usize) -> Result<Vec<Record>, StorageError> {
         let rows = match range {
             Range::Live(from) => self.rows.scan(&RowRange::Live(from), limit)?,

@@ -17,14 +17,14 @@ use crate::demand::Demand;
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::journal::Milestone;
-use crate::leases::{Announcement, HeldThread, Leases, Left, Taken, Terms, serve_all};
+use crate::leases::{Announcement, HeldThread, KnownSession, Leases, Left, Taken, Terms, serve_all};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX, RECORD_TIME_MAX};
 use crate::outside::leave_gates;
 use crate::record::{Key, SessionState};
 use crate::server::Server;
 use crate::session::Session;
 use crate::step;
-use crate::storage::{Filter, StorageError, Summary, Tenure};
+use crate::storage::{Filter, StorageError, Summary, Tenure, VersionedRecord};
 use crate::surroundings::Timestamp;
 use crate::throttle;
 pub(super) use capacity::Capacity;
@@ -105,7 +105,11 @@ impl Serving {
     fn run_taken(&self, id: &SessionId, taken: &[Taken], stamp: Stamp) -> Result<(), StorageError> {
         let threads: Vec<ThreadId> = taken.iter().map(|taken| taken.thread).collect();
         let is_handed_over = self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none);
-        let found = if is_handed_over { self.take_handed_over(id, &threads)? } else { self.take(id)? };
+        let found = if is_handed_over {
+            self.take_handed_over(id, &threads)?
+        } else {
+            self.take_known(id, taken.iter().find_map(|taken| taken.known.record()))?
+        };
         let Some(session) = found else {
             self.end_awaited(id);
             return self.forget_wakes(id, &threads);
@@ -128,10 +132,27 @@ impl Serving {
             let first = taken.iter().find(|taken| taken.thread == step::FIRST);
             self.note_taken(&session, lost > 0, first.and_then(|first| first.held))?;
         }
+        if let Some(Taken { known: KnownSession::New { record, thread }, .. }) = taken.first() {
+            session.note_new(record, thread)?;
+        }
         session.add_work(threads.len() as u64);
         session.invoke(&threads);
         session.finish_work(1);
         Ok(())
+    }
+
+    /// Opens a session whose threads were taken, as [`take`](Serving::take) does, with its record if that was read meanwhile.
+    fn take_known(
+        &self,
+        id: &SessionId,
+        record: Option<&VersionedRecord>,
+    ) -> Result<Option<Arc<Session>>, StorageError> {
+        let can_run = |(_, record): &&VersionedRecord| record.state == SessionState::Running && !record.is_half_way();
+        let Some(record) = record.filter(can_run) else { return self.take(id) };
+        match self.sessions.get_with_work(id, 1) {
+            Some(session) => Ok(Some(session)),
+            None => self.open(id, record.clone()).map(Some),
+        }
     }
 
     /// Opens a session for threads that were handed over. The process that took them has checked that the session is
@@ -171,7 +192,8 @@ impl Serving {
         let Assignment { session, thread, held, left } = assignment.clone();
         self.is_at_rest.store(false, Ordering::Release);
         let stamp = held.unwrap_or_else(|| Stamps::unique(&*self.ports.surroundings).next());
-        self.run_taken(&session.clone(), &[Taken { session, thread, demand: Demand::default(), held, left }], stamp)?;
+        let (demand, known) = (Demand::default(), KnownSession::Nothing);
+        self.run_taken(&session.clone(), &[Taken { session, thread, demand, held, left, known }], stamp)?;
         self.note_rest();
         Ok(self.is_at_rest.clone())
     }

@@ -43,8 +43,19 @@ pub(super) struct Kept {
     /// The pages of its history.
     pub log: Vec<String>,
     pub server: Option<Number>,
+    /// Its own row as its start wrote it, if that left the first thread to others.
+    pub start: Option<Row>,
     /// Servers that were wrongly suspected when the session was taken from them, and that may still write to it.
     pub former: BTreeSet<Number>,
+}
+
+impl Kept {
+    /// Its own row as its start wrote it, if the first thread has neither been written nor woken since.
+    pub fn start_of_new_thread(&self) -> Option<&Row> {
+        let (first, is_woken) =
+            (self.rows.get(&Key::Live(ThreadId(0)))?, self.rows.contains_key(&Key::Ready(ThreadId(0))));
+        self.start.as_ref().filter(|start| start.stamp == first.stamp && !is_woken)
+    }
 }
 
 /// A commit that has not returned.
@@ -95,7 +106,7 @@ impl Disk {
     /// Makes a change, and keeps it in flight if it is done.
     pub fn make(&mut self, change: Change) -> Outcome {
         let Change { session: id, by, rows } = change;
-        let is_new = rows.begins();
+        let (is_new, is_start) = (rows.begins(), rows.is_start());
         let RowChange { stamp, expect, fresh, put, delete, renew, parts, history, .. } = rows;
         let put: Vec<(Key, Row)> = fresh.into_iter().chain(put).collect();
         let writes_session = put.iter().any(|(key, _)| *key == Key::Session);
@@ -113,6 +124,9 @@ impl Disk {
         let is_as_expected = |(key, stamp): &(Key, Option<Stamp>)| kept.rows.get(key).map(|row| row.stamp) == *stamp;
         if !is_new && !expect.iter().all(is_as_expected) {
             return Outcome::Conflict;
+        }
+        if is_start {
+            kept.start = put.iter().find(|(key, _)| *key == Key::Session).map(|(_, row)| row.clone());
         }
         let mut before = Vec::new();
         for (key, row) in put {
@@ -248,7 +262,7 @@ impl Disk {
 
     pub fn record(&self, id: &SessionId) -> Option<(Stamp, SessionRecord)> {
         let row = self.row(id, &Key::Session)?;
-        Some((row.stamp, codec::session_from_summary(&row.summary).expect("it was written")))
+        Some((row.stamp, record_of(row)))
     }
 
     /// Changes the space.
@@ -351,6 +365,11 @@ impl Kept {
 }
 
 /// When a row must be looked at.
+/// The record in a session's own row.
+pub(super) fn record_of(own: &Row) -> SessionRecord {
+    codec::session_from_summary(&own.summary).expect("it was written")
+}
+
 pub(super) fn due_of(row: &Row) -> Option<Due> {
     row.due.map(|due| due.due().expect("it was written"))
 }

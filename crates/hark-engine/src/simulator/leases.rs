@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::disk::due_of;
+use super::disk::{due_of, record_of};
 use super::storage::DiskStorage;
 use super::universe::{Holding, LEASE};
 use super::world::{Health, Number, World};
 use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
+use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms};
 use crate::place::Pools;
 use crate::record::{Due, Key, SessionState};
 use crate::rows::Row;
@@ -120,10 +120,12 @@ impl World {
         let mut found: BTreeMap<(SessionId, ThreadId), Found> = BTreeMap::new();
         for (id, kept) in &self.disk.sessions {
             let runs = self.disk.state(id) == Some(SessionState::Running) && kept.server.is_none();
-            if !runs || only.is_some_and(|only| only != id) {
+            let is_new = kept.start_of_new_thread().is_some();
+            if !(runs || is_new) || only.is_some_and(|only| only != id) {
                 continue;
             }
-            for (key, row) in &kept.rows {
+            // Whoever takes a new thread does not look at the session.
+            for (key, row) in kept.rows.iter().filter(|(key, _)| runs || **key == Key::Live(ThreadId(0))) {
                 let (thread, held) = match key {
                     Key::Live(thread) => (*thread, Some(row.stamp)),
                     Key::Ready(thread) => (*thread, None),
@@ -151,19 +153,31 @@ impl World {
         let mut found: Vec<_> = found.into_iter().collect();
         found.sort_by_key(|(_, found)| (Reverse(found.demand.priority), found.due));
         found.truncate(most);
-        let taken: Vec<Taken> = found
+        let mut taken: Vec<Taken> = found
             .into_iter()
-            .map(|((session, thread), Found { demand, held, left, .. })| Taken { session, thread, demand, held, left })
+            .map(|((session, thread), Found { demand, held, left, .. })| Taken {
+                session,
+                thread,
+                demand,
+                held,
+                left,
+                known: KnownSession::Nothing,
+            })
             .collect();
-        for Taken { session, thread, held, left, .. } in &taken {
+        for Taken { session, thread, held, left, known, .. } in &mut taken {
             self.count.lapses += u64::from(*left == Left::Lost);
             let Some(kept) = self.disk.sessions.get_mut(session) else { continue };
+            let start = kept.start_of_new_thread().filter(|_| *thread == ThreadId(0) && *left == Left::Free).cloned();
             if let Some(row) = kept.rows.get_mut(&Key::Ready(*thread)) {
                 row.due = Some(Due::Leased(terms.until).into());
             }
             if let Some(row) = kept.rows.get_mut(&Key::Live(*thread)).filter(|_| held.is_some()) {
                 row.due = Some(Due::Leased(terms.until).into());
                 row.stamp = stamp;
+                if let Some(start) = start {
+                    let record = (start.stamp, record_of(&start));
+                    *known = KnownSession::New { record, thread: row.clone() };
+                }
             }
         }
         if !taken.is_empty() {
@@ -213,6 +227,7 @@ impl World {
                     demand: Demand::default(),
                     held: None,
                     left: Left::Free,
+                    known: KnownSession::Nothing,
                 });
             }
         }

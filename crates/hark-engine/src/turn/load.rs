@@ -42,9 +42,17 @@ impl Worker<'_> {
         let mut loaded = self.nothing_loaded(thread);
         if thread == step::FIRST {
             let about = self.session.about().clone();
-            loaded.first = Some(Box::new(First { about, session: None, is_remembered: false, is_alone: false }));
+            let first = First { about, session: None, is_remembered: false, is_alone: false };
+            let first = loaded.first.insert(Box::new(first));
             if let Some(live) = self.session.take_unwritten() {
                 self.session.log_start(&mut self.commit);
+                return Ok(Some((loaded, live)));
+            }
+            if let Some((version, live, record)) = self.session.new.take() {
+                // Whoever wakes the thread or changes the session meanwhile makes this step's commit conflict.
+                (first.session, first.is_remembered) = (Some(record), true);
+                loaded.live = Some(version);
+                loaded.tokens = live.tokens();
                 return Ok(Some((loaded, live)));
             }
         }

@@ -10,12 +10,12 @@ use std::time::Instant;
 
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use hark_engine::rows::{Row, RowChange, RowRenewal};
-use hark_engine::{Key, Outcome, SessionId, Stamp, StorageError};
+use hark_engine::{Key, Outcome, SessionId, Stamp, StorageError, ThreadId};
 
 use super::api::{Api, PATIENCE};
 use super::clock::POSITION_TIME_MAX;
 use super::history::Pages;
-use super::item::{Item, number, row_item, size_of, stamp, stamp_of, text};
+use super::item::{Item, START, number, row_item, size_of, stamp, stamp_of, start_of, text};
 use super::layout::{ItemKey, batch_key, row_key};
 use super::parts;
 use super::requests::{Expression, Transacted, Written, mistake};
@@ -254,8 +254,15 @@ fn plan(session: &Session, change: RowChange, expires: Option<u64>) -> Plan {
         }
     }
     let pages = Pages::new(id, change.stamp, &change.history, expires);
-    let fresh: Vec<(ItemKey, Item)> =
+    let mut fresh: Vec<(ItemKey, Item)> =
         change.fresh.iter().map(|(key, row)| (row_key(id, key), item_of(key, row))).collect();
+    if change.is_start() {
+        let first = row_key(id, &Key::Live(ThreadId(0)));
+        let own = change.written().find(|(key, _)| *key == Key::Session).and_then(|(_, own)| start_of(id, own));
+        if let (Some((_, thread)), Some(own)) = (fresh.iter_mut().find(|(key, _)| *key == first), own) {
+            thread.insert(START.to_owned(), own);
+        }
+    }
     let size: usize = actions.iter().map(Action::size).chain(fresh.iter().map(|(_, item)| size_of(item))).sum();
     let mut staged = Vec::new();
     if actions.len() + fresh.len() + pages.len() <= ITEMS_MAX && size <= BYTES_MAX - (1 << 20) {

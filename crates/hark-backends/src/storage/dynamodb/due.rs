@@ -8,13 +8,13 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use hark_engine::rows::{DueKind, DueNumber, DueRow, DueRows, SetDue};
-use hark_engine::{Pools, SessionId, Stamp, StorageError, Surroundings};
+use hark_engine::rows::{DueKind, DueNumber, DueRow, DueRows, SetDue, StartRows, Taking};
+use hark_engine::{Key, Pools, SessionId, Stamp, StorageError, Surroundings, ThreadId};
 use tracing::debug;
 
 use super::api::{Api, PATIENCE};
 use super::catalog::DynamoRows;
-use super::item::{Item, damaged, key_of, number, number_of, row_of, stamp, stamp_of, text, text_of};
+use super::item::{Item, START, damaged, key_of, number, number_of, row_of, stamp, stamp_of, text, text_of};
 use super::layout::{
     DUE_INDEX, DUE_SHARDS, ItemKey, PARTITION, counter_key, due_partition, due_shard, due_shards_of, row_key,
     session_of,
@@ -57,6 +57,14 @@ impl DueRows for DynamoRows {
         };
         self.0.api.wait(Api::all(changes.iter().map(set)))
     }
+
+    fn take(&self, changes: &[SetDue]) -> Result<Vec<Taking>, StorageError> {
+        let take = |change: &SetDue| {
+            let (shared, change) = (self.0.clone(), change.clone());
+            async move { shared.take(&change).await }
+        };
+        self.0.api.wait(Api::all(changes.iter().map(take)))
+    }
 }
 
 impl DynamoRows {
@@ -93,6 +101,34 @@ impl DynamoRows {
 }
 
 impl Shared {
+    async fn take(&self, change: &SetDue) -> Result<Taking, StorageError> {
+        if change.key != Key::Live(ThreadId(0)) {
+            return Ok(if set_due(&self.api, change).await? { Taking::Done(None) } else { Taking::Refused });
+        }
+        let (update, key) = (update_of(change), row_key(&change.session, &change.key));
+        Ok(match self.api.update_whole(&key, update, IS_EXPECTED).await? {
+            Written::Done(item) => Taking::Done(match item {
+                Some(item) => self.start_rows(&change.session, &item)?.map(Box::new),
+                None => None,
+            }),
+            Written::Refused { found, in_doubt } if in_doubt && is_of(found.as_ref(), change.stamp) => {
+                Taking::Done(None)
+            }
+            // What may have been leased is found again when that has run out.
+            Written::Refused { .. } | Written::Unknown => Taking::Refused,
+        })
+    }
+
+    /// The rows in the item of a first thread that has not been written since the start of its session.
+    fn start_rows(&self, id: &SessionId, thread: &Item) -> Result<Option<StartRows>, StorageError> {
+        let Some(own) = thread.get(START).and_then(|own| own.as_m().ok()) else { return Ok(None) };
+        if let Some(position) = number_of(thread, "t") {
+            self.clock.note(position);
+        }
+        self.expiries.note(id, number_of(thread, "x"));
+        Ok(Some(StartRows { session: row_of(own)?, thread: row_of(thread)? }))
+    }
+
     /// The next thread number of a session, as it was a moment ago at least, or a greater one.
     async fn next_number(&self, id: &SessionId) -> Result<u64, StorageError> {
         if let Some(known) = self.next_numbers.get(id) {
@@ -174,7 +210,20 @@ fn filter_of(kind: DueKind<'_>, only: Option<&SessionId>) -> Option<Filter> {
     (!parts.is_empty()).then_some(Filter { expression, is_sparse: only.is_some() })
 }
 
-async fn set_due(api: &Api, SetDue { session, key, expected, stamp: new, due }: &SetDue) -> Result<bool, StorageError> {
+/// The condition of an [update](update_of).
+const IS_EXPECTED: &str = "v = :e";
+
+async fn set_due(api: &Api, change: &SetDue) -> Result<bool, StorageError> {
+    let key = row_key(&change.session, &change.key);
+    Ok(match api.update(&key, update_of(change), Some(IS_EXPECTED), PATIENCE).await? {
+        Written::Done(_) => true,
+        Written::Refused { found, in_doubt } => in_doubt && is_of(found.as_ref(), change.stamp),
+        // What may have been leased is found again when that has run out.
+        Written::Unknown => false,
+    })
+}
+
+fn update_of(SetDue { session, key, expected, stamp: new, due }: &SetDue) -> Expression {
     let mut update = match due {
         Some(due) => {
             let mut update = Expression::new("SET d = :d", [(":d", number(due.get()))]);
@@ -194,12 +243,7 @@ async fn set_due(api: &Api, SetDue { session, key, expected, stamp: new, due }: 
         update.values.insert(":v".to_owned(), stamp(*new));
     }
     update.values.insert(":e".to_owned(), stamp(*expected));
-    Ok(match api.update(&row_key(session, key), update, Some("v = :e"), PATIENCE).await? {
-        Written::Done(_) => true,
-        Written::Refused { found, in_doubt } => in_doubt && is_of(found.as_ref(), *new),
-        // What may have been leased is found again when that has run out.
-        Written::Unknown => false,
-    })
+    update
 }
 
 /// Whether an earlier try was the one that changed the item.

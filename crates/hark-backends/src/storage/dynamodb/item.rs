@@ -12,6 +12,7 @@
 //! | `l`, `i`, `a`, `e` | the partition of the index of sessions, the id, the state, when the session ended |
 //! | `o` | which bucket has the content, see [`objects`](super::objects); and `y`, the number of its pieces |
 //! | `b` | the batch that must be committed for the row to exist |
+//! | `f` | of a first thread that has not begun: its session's own row, so that who takes the thread need not read it |
 //! | `n` | a count: of threads, of uses, of pieces |
 //! | `x` | when it expires, in seconds since 1970 |
 
@@ -27,6 +28,12 @@ use hark_engine::{Key, Place, SessionId, Stamp, StorageError, Timestamp};
 use super::layout::{ItemKey, PARTITION, SORT, due_partition, listing_partition};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The attribute with a session's own row in that of its first thread.
+pub(super) const START: &str = "f";
+
+/// A session's own row is put into that of its first thread if it has no more bytes than this.
+const START_BYTES_MAX: usize = 4 << 10;
 
 pub(super) fn number(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())
@@ -110,6 +117,13 @@ pub(super) fn row_item(id: &SessionId, key: &Key, row: &Row) -> Item {
     item
 }
 
+/// A session's own row as an attribute of its first thread, unless it is large: without what indexes find it by.
+pub(super) fn start_of(id: &SessionId, own: &Row) -> Option<AttributeValue> {
+    let mut item = row_item(id, &Key::Session, own);
+    item.retain(|name, _| !["l", "i"].contains(&name.as_str()));
+    (size_of(&item) <= START_BYTES_MAX).then_some(AttributeValue::M(item))
+}
+
 /// The row in an item. Attributes that were not asked for are empty.
 pub(super) fn row_of(item: &Item) -> Result<Row, StorageError> {
     let stamp = stamp_of(item, "v").ok_or_else(|| damaged(item))?;
@@ -149,6 +163,7 @@ pub(super) fn size_of(item: &Item) -> usize {
     let size = |value: &AttributeValue| match value {
         AttributeValue::S(text) => text.len(),
         AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::M(item) => size_of(item),
         _ => 12,
     };
     item.iter().map(|(name, value)| name.len() + size(value)).sum::<usize>() + 100

@@ -311,7 +311,7 @@ impl Api {
         }
     }
 
-    /// Changes an item and answers what it is then. It is tried again for so long at most; where that is not at all, it happens once
+    /// Changes an item and answers its new values. It is tried again for so long at most; where that is not at all, it happens once
     /// or not.
     pub async fn update(
         &self,
@@ -319,6 +319,27 @@ impl Api {
         update: Expression,
         condition: Option<&str>,
         patience: Duration,
+    ) -> Result<Written, StorageError> {
+        self.update_and_return(key, update, condition, patience, ReturnValue::UpdatedNew).await
+    }
+
+    /// The same, and answers the whole item.
+    pub async fn update_whole(
+        &self,
+        key: &ItemKey,
+        update: Expression,
+        condition: &str,
+    ) -> Result<Written, StorageError> {
+        self.update_and_return(key, update, Some(condition), PATIENCE, ReturnValue::AllNew).await
+    }
+
+    async fn update_and_return(
+        &self,
+        key: &ItemKey,
+        update: Expression,
+        condition: Option<&str>,
+        patience: Duration,
+        returned: ReturnValue,
     ) -> Result<Written, StorageError> {
         let request = self
             .client()?
@@ -328,7 +349,7 @@ impl Api {
             .update_expression(update.text)
             .set_expression_attribute_values(Some(update.values).filter(|values| !values.is_empty()))
             .set_condition_expression(condition.map(str::to_owned))
-            .return_values(ReturnValue::UpdatedNew)
+            .return_values(returned)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         match self.call("UpdateItem", patience, never, || request.clone().send()).await {

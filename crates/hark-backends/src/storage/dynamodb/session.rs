@@ -61,13 +61,14 @@ fn within(partition: String, bounds: Range<Vec<u8>>, limit: usize) -> Within {
 
 impl DynamoSession {
     pub fn new(shared: Arc<Shared>, id: SessionId) -> DynamoSession {
+        let expires = shared.expiries.take(&id).map_or_else(OnceLock::new, OnceLock::from);
         DynamoSession(Arc::new(Session {
             shared,
             id,
             next: AtomicU64::new(0),
             begins: AtomicBool::new(false),
             known_parts: KnownParts::default(),
-            expires: OnceLock::new(),
+            expires,
             foreseen: Mutex::default(),
         }))
     }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use hark_engine::rows::DueNumber;
 use hark_engine::{
-    Announcement, Coverage, Demand, Due, HeldThread, Leases, Left, Pools, Servers, SessionId, Stamp, StorageError,
-    Taken, Terms, Timestamp,
+    Announcement, Coverage, Demand, Due, HeldThread, KnownSession, Leases, Left, Pools, Servers, SessionId, Stamp,
+    StorageError, Taken, Terms, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -115,7 +115,8 @@ impl Leases for Shared {
                     set_due(connection, session, thread, None, Some(stamp), until)?;
                 }
                 let Found { stamp: held, left, demand, .. } = found;
-                taken.push(Taken { session: id, thread: number, demand, held, left });
+                let known = KnownSession::Nothing;
+                taken.push(Taken { session: id, thread: number, demand, held, left, known });
             }
             taken.sort_by(|one: &Taken, other| (&one.session, one.thread).cmp(&(&other.session, other.thread)));
             Ok(taken)

@@ -9,8 +9,8 @@ use crate::commit::Outcome;
 use crate::demand::Demand;
 use crate::id::{SessionId, ThreadId};
 use crate::place::Pools;
-use crate::record::{Due, Key, Record, Started};
-use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Row, RowChange, RowTenure, SetDue};
+use crate::record::{Due, Key, Record, SessionState, Started};
+use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Row, RowChange, RowTenure, SetDue, Taking};
 use crate::surroundings::Timestamp;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -18,6 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
     what_is_written_over_or_removed_is_not_due_as_it_was,
     due_rows_are_changed_each_by_itself,
     who_changes_when_a_row_is_due_changes_nothing_else,
+    the_rows_of_a_start_are_told_until_its_thread_is_written,
 ];
 
 /// For so long an answer may lag behind.
@@ -177,6 +178,38 @@ fn due_rows_are_changed_each_by_itself(suite: &Suite) {
     // Whoever expects the version before finds that in conflict.
     let late = RowChange { expect: vec![(key(1), Some(stamp(1)))], put: suite.rows(5, &[live(1, 2)]), ..change(5) };
     assert_eq!(suite.rows.commit(late), Ok(Outcome::Conflict));
+}
+
+/// A storage need not tell them, but those that it tells are right.
+fn the_rows_of_a_start_are_told_until_its_thread_is_written(suite: &Suite) {
+    let Some(rows) = suite.due_rows() else { return };
+    let id = SessionId::new(Timestamp(1_000_001), 2);
+    let mut start = suite.beginning(&id);
+    let own = start.put[0].1.clone();
+    let (first, thread) = suite.row_of(&id, super::BEGUN, &live(0, 7), Some(at(10)));
+    start.fresh = vec![(first.clone(), thread.clone())];
+    assert!(start.is_start() && !suite.beginning(&id).is_start());
+    let session = suite.storage.session(&id).expect("a session can be opened");
+    assert_eq!(session.commit(start), Ok(Outcome::Done));
+    let take = |expected, number| {
+        let due = Some(Due::Leased(Timestamp(70)).into());
+        let (expected, stamp) = (stamp(expected), Some(stamp(number)));
+        let set = SetDue { session: id.clone(), key: first.clone(), expected, stamp, due };
+        rows.take(&[set]).expect("it can be taken").pop()
+    };
+    assert!(matches!(take(5, 6), Some(Taking::Refused)), "it has another version");
+    // The session's record changes meanwhile.
+    let (key, moving) = suite.row_of(&id, 7, &super::session(SessionState::Moving, None), None);
+    assert_eq!(session.commit(RowChange { put: vec![(key, moving)], ..change(7) }), Ok(Outcome::Done));
+    let Some(Taking::Done(told)) = take(super::BEGUN, 8) else { panic!("it can be taken") };
+    if let Some(told) = told {
+        let due = Some(Due::Leased(Timestamp(70)).into());
+        assert_eq!(told.session, own, "as the start wrote it");
+        assert_eq!(told.thread, Row { stamp: stamp(8), due, ..thread });
+    }
+    let (_, thread) = suite.row_of(&id, 9, &live(0, 8), Some(at(10)));
+    assert_eq!(session.commit(RowChange { put: vec![(first.clone(), thread)], ..change(9) }), Ok(Outcome::Done));
+    assert!(matches!(take(9, 10), Some(Taking::Done(None))), "its thread has begun");
 }
 
 fn who_changes_when_a_row_is_due_changes_nothing_else(suite: &Suite) {

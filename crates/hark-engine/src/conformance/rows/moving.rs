@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::{BEGUN, Check, Suite, change, live, program, session, stamp};
 use crate::commit::Outcome;
+use crate::conformance::leases::without_sessions;
 use crate::demand::Demand;
 use crate::encoded::Encoded;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{Leases, Left, Taken, Terms};
+use crate::leases::{KnownSession, Leases, Left, Taken, Terms};
 use crate::outside::{ExportError, Outside, OutsideError};
 use crate::place::Pools;
 use crate::record::{Due, Key, Record, SessionState};
@@ -40,14 +41,16 @@ fn no_thread_is_taken_of_a_session_that_is_moving(suite: &Suite) {
     let moves = RowChange { put: suite.rows(2, &[session(SessionState::Moving, None)]), ..change(2) };
     let storage = Interrupted { storage: suite.storage.clone(), by: Mutex::new(Some((suite.rows.clone(), moves))) };
     let storage = Encoded::new(Arc::new(storage));
-    let take =
-        |now, number| storage.take(None, &Pools::All, terms(now), stamp(number), 9).expect("threads can be taken");
+    let take = |now, number| {
+        let taken = storage.take(None, &Pools::All, terms(now), stamp(number), 9);
+        without_sessions(taken.expect("threads can be taken"))
+    };
     assert_eq!(take(NOW, 3), [], "it was marked before its threads were leased");
     assert_eq!(storage.has_held_threads(&suite.id, NOW), Ok(false), "nothing is left in the mover's way");
     suite.put(4, &[session(SessionState::Running, None)]);
     let taken = |thread, held| {
-        let (session, left) = (suite.id.clone(), Left::Free);
-        Taken { session, thread: ThreadId(thread), demand: Demand::default(), held, left }
+        let (session, left, known) = (suite.id.clone(), Left::Free, KnownSession::Nothing);
+        Taken { session, thread: ThreadId(thread), demand: Demand::default(), held, left, known }
     };
     assert_eq!(take(LATER, 5), [taken(1, Some(stamp(3))), taken(2, None)], "the move was undone");
 }
