@@ -2,7 +2,8 @@
 """Builds Hark's wheel for this computer, and runs a program with Python functions from a fresh virtual environment that
 contains only the wheel: tests/wheel.py MATURIN [--profile ci]
 
-It builds the same wheel as `pip install .`, with a different profile.
+It builds the same wheel as `pip install .`, with a different profile, and with the feature of the engine that the tests of the
+workspace need. So Cargo uses what it has compiled for the tests, and only links the program anew.
 """
 import argparse
 import subprocess
@@ -49,7 +50,8 @@ def main():
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        run(given.maturin.absolute(), "build", "--profile", given.profile, "--out", folder / "wheels", cwd=ROOT)
+        run(given.maturin.absolute(), "build", "--profile", given.profile, "--features", "hark-engine/simulator",
+            "--out", folder / "wheels", cwd=ROOT)
         [wheel] = (folder / "wheels").iterdir()
         has_sbom = any(name.endswith(".cyclonedx.json") for name in zipfile.ZipFile(wheel).namelist())
         assert has_sbom, "the wheel does not say what it is made of"
