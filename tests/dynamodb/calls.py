@@ -49,9 +49,8 @@ CASES = [
     ([*RUN, "hundred_steps"], "done", 2 * STEPS + ONCE, STEPS + 3),
     ([*RUN, "fan_out"], "500500", 5 * THREADS, WRITES_MAX),
     ([*RUN, "mapped"], "499500", 5 * THREADS, WRITES_MAX),
-    # Each step of a thread in another process looks at the session. Polls and renewals of leases are more on a slow machine, and
-    # so are the times that the first thread waits and is woken: 40 writes of its mailbox are usual, 80 were seen.
-    ([*RUN, "fan_out", "-c", "processes"], "500500", 6 * THREADS, 2 * WRITES_MAX),
+    # Each step of a thread in another process looks at the session. Polls and renewals of leases are more on a slow machine.
+    ([*RUN, "fan_out", "-c", "processes"], "500500", 6 * THREADS, WRITES_MAX),
 ]
 SECONDS_MAX = 300
 

@@ -44,6 +44,9 @@ pub struct Commit {
     pub moved: Option<ThreadId>,
 }
 
+/// From this many new threads in a commit on, their order does not matter to a reader of their output, but to the storage.
+const SCATTERED_MIN: usize = 64;
+
 /// The update of a thread whose call continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
@@ -63,6 +66,17 @@ pub enum Outcome {
     Conflict,
     /// The answer was lost; the stamp shows whether it happened. Only storages that copy the records return this.
     Unknown,
+}
+
+/// The time at which one of many threads that are started together is due, if threads are leased. Processes take threads in the
+/// order of these times.
+///
+/// A program often awaits threads in the order in which it has started them. If they also ended in this order, the awaiting thread
+/// would be woken for almost each of them. In any other order it is woken for those that end after all earlier ones, which are few.
+fn scattered(now: Timestamp, thread: ThreadId) -> Timestamp {
+    // The multiples of the golden ratio are evenly spread, over about a millisecond.
+    let early = thread.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+    Timestamp(now.0.saturating_sub(early))
 }
 
 impl Commit {
@@ -109,7 +123,9 @@ impl Commit {
         match record {
             Record::Live(thread, live) => {
                 let is_moved = self.moved == Some(*thread);
-                live.due_on(terms, self.kept.contains(thread), self.rechecks(*thread), is_moved)
+                let due = live.due_on(terms, self.kept.contains(thread), self.rechecks(*thread), is_moved);
+                let is_scattered = due == Some(Due::At(terms.now)) && self.fresh.len() >= SCATTERED_MIN;
+                if is_scattered { Some(Due::At(scattered(terms.now, *thread))) } else { due }
             }
             Record::Ready(thread, _) if self.moved == Some(*thread) => self.stop_of(*thread).map(Due::At),
             Record::Ready(thread, _) if self.kept.contains(thread) => Some(Due::Leased(terms.until)),
@@ -184,4 +200,47 @@ impl Commit {
 pub struct Gathered {
     fresh: usize,
     log: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use hark_machine::{Thread, Value};
+
+    use super::*;
+
+    /// When the threads that a commit starts are due.
+    fn due(threads: u64) -> Vec<(Timestamp, u64)> {
+        let live = || Live::new(Thread::new(Value::Null, Vec::new()));
+        let mut commit = Commit::new(Stamp(NonZeroU64::MIN));
+        commit.terms = Some(Terms { now: Timestamp(5_000), until: Timestamp(9_000) });
+        commit.fresh = (1..=threads).map(|thread| Record::Live(ThreadId(thread), live())).collect();
+        let time = |record: &Record| match commit.due(record) {
+            Some(Due::At(time)) => time,
+            due => panic!("{due:?}"),
+        };
+        commit.fresh.iter().map(time).zip(1..).collect()
+    }
+
+    /// How often a thread waits that awaits these threads by their numbers, if they end one after the other.
+    fn waits(mut threads: Vec<(Timestamp, u64)>) -> usize {
+        threads.sort_unstable();
+        let mut ends = vec![0; threads.len()];
+        for (end, (_, thread)) in threads.into_iter().enumerate() {
+            ends[thread as usize - 1] = end;
+        }
+        let mut latest = None;
+        ends.into_iter().filter(|end| Some(*end) > latest.replace(latest.max(Some(*end)).unwrap_or(*end))).count()
+    }
+
+    #[test]
+    fn many_threads_do_not_end_in_the_order_in_which_they_are_awaited() {
+        for threads in [64, 1_000, 10_000] {
+            let due = due(threads);
+            assert!(due.iter().all(|(time, _)| (Timestamp(3_900)..=Timestamp(5_000)).contains(time)), "all can run");
+            assert!(waits(due) <= 20);
+        }
+        assert!(due(63).iter().all(|(time, _)| *time == Timestamp(5_000)), "few threads keep their order");
+    }
 }
