@@ -8,74 +8,53 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_config::Region;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls;
 use hark_engine::StorageError;
-use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::counts::Counter;
-use super::error::{Failed, Target, TargetKind, Verdict, text, verdict};
+use super::error::{Failed, Target, TargetKind, text};
 use super::s3::S3;
 use super::settings::DynamoSettings;
-use crate::surroundings::random;
+use crate::aws::{ANY_REGION, Aws, AwsSettings, PAUSE, PAUSE_MAX, Verdict, drawn_below, place_of, verdict};
 
 /// How long one try may take.
 pub(super) const TRY_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long connecting may take.
-pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How long a call is tried again. Its caller, which knows how long it wants to wait, may make it once more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Pauses between tries: drawn between nothing and a bound, which doubles from the first of these to the second.
-const PAUSE: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_millis(640);
-
 /// How many calls of one request are in flight at a time.
 pub(super) const WIDTH: usize = 16;
-
-/// OS threads that wait for the network.
-const RUNTIME_THREADS: usize = 2;
 
 #[derive(Clone)]
 pub(super) struct Api(Arc<Inner>);
 
 struct Inner {
     settings: DynamoSettings,
+    aws: Aws,
     connected: OnceLock<Result<Connected, StorageError>>,
+    /// Made when something is first kept in a bucket, or read from one.
+    s3: OnceLock<Result<S3, StorageError>>,
     counter: Counter,
 }
 
 struct Connected {
-    /// Until this is dropped, which may be in one of its own threads: by a request that was given up.
-    runtime: Option<Runtime>,
     client: Client,
     /// Where the service is looked for, as messages name it.
     place: String,
-    loaded: SdkConfig,
-    /// Made when something is first kept in a bucket, or read from one.
-    s3: OnceLock<S3>,
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 impl Api {
     pub fn new(settings: DynamoSettings) -> Api {
-        Api(Arc::new(Inner { settings, connected: OnceLock::new(), counter: Counter::default() }))
+        let (region, profile) = (settings.region.clone(), settings.profile.clone());
+        let aws = Aws::new(AwsSettings { region, profile, try_time_max: TRY_TIME_MAX });
+        let (connected, s3) = (OnceLock::new(), OnceLock::new());
+        Api(Arc::new(Inner { settings, aws, connected, s3, counter: Counter::default() }))
     }
 
     pub fn settings(&self) -> &DynamoSettings {
@@ -92,7 +71,7 @@ impl Api {
 
     /// Waits for what is done with the client.
     pub fn wait<T>(&self, request: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
-        self.connected()?.runtime.as_ref().expect("it has not been dropped").block_on(request)
+        self.0.aws.wait(request)
     }
 
     pub fn client(&self) -> Result<&Client, StorageError> {
@@ -100,8 +79,7 @@ impl Api {
     }
 
     pub fn s3(&self) -> Result<&S3, StorageError> {
-        let connected = self.connected()?;
-        Ok(connected.s3.get_or_init(|| S3::new(&self.0.settings, &connected.loaded)))
+        self.0.s3.get_or_init(|| S3::new(&self.0.settings, &self.0.aws)).as_ref().map_err(Clone::clone)
     }
 
     /// The table, as messages name it.
@@ -111,7 +89,7 @@ impl Api {
     }
 
     fn connected(&self) -> Result<&Connected, StorageError> {
-        self.0.connected.get_or_init(|| connect(&self.0.settings)).as_ref().map_err(Clone::clone)
+        self.0.connected.get_or_init(|| connect(&self.0.settings, &self.0.aws)).as_ref().map_err(Clone::clone)
     }
 
     /// Makes a call, and repeats it after transient errors for `patience` at most. `is_retryable` says whether a refusal is transient.
@@ -201,63 +179,18 @@ impl Api {
     }
 }
 
-/// Where the environment says that the service is.
+/// Where the environment says that the service is. What profiles say the generated client knows itself.
 const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
 
-/// The credentials for a server on this machine where no others are named: it takes any, and an SDK asks none without.
-pub(super) fn local_credentials(settings: &DynamoSettings, endpoint: &str) -> Option<Credentials> {
-    let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
-    let is_local = ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local));
-    let is_named = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].iter().any(|name| std::env::var_os(name).is_some());
-    (is_local && settings.profile.is_none() && !is_named)
-        .then(|| Credentials::new("local", "local", None, None, "local"))
-}
-
-/// A server at an address of its own does not compare the region in a signature with anything.
-pub(super) const ANY_REGION: &str = "us-east-1";
-
-pub(super) fn place_of(endpoint: Option<&str>, region: Option<&Region>) -> String {
-    match endpoint {
-        Some(endpoint) => format!("the endpoint `{endpoint}`"),
-        None => format!("the AWS region `{}`", region.map_or("?", Region::as_ref)),
-    }
-}
-
-fn drawn_below(bound: Duration) -> Duration {
-    Duration::from_micros(random() % (bound.as_micros() as u64 + 1))
-}
-
-fn connect(settings: &DynamoSettings) -> Result<Connected, StorageError> {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(RUNTIME_THREADS)
-        .thread_name("dynamodb")
-        .enable_all()
-        .build()
-        .map_err(|error| StorageError::Transient(format!("cannot start threads for the network: {error}")))?;
-    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(CONNECT_TIME_MAX).operation_attempt_timeout(TRY_TIME_MAX).build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::disabled());
-    if let Ok(name) = AppName::new("hark") {
-        loader = loader.app_name(name);
-    }
-    if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = &settings.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    let loaded = runtime.block_on(loader.load());
-    let mut config = aws_sdk_dynamodb::config::Builder::from(&loaded);
+/// A client for the table.
+fn connect(settings: &DynamoSettings, aws: &Aws) -> Result<Connected, StorageError> {
+    let loaded = aws.loaded()?;
+    let mut config = aws_sdk_dynamodb::config::Builder::from(loaded);
     let named = || ENDPOINT_VARIABLES.iter().find_map(|name| std::env::var(name).ok());
     let endpoint = settings.endpoint.clone().or_else(named);
     if let Some(endpoint) = &endpoint {
         config = config.endpoint_url(endpoint);
-        if let Some(credentials) = local_credentials(settings, endpoint) {
+        if let Some(credentials) = aws.local_credentials(endpoint) {
             config = config.credentials_provider(credentials);
         }
     }
@@ -270,6 +203,5 @@ fn connect(settings: &DynamoSettings) -> Result<Connected, StorageError> {
         config = config.region(Region::new(ANY_REGION));
     }
     let place = place_of(endpoint.as_deref(), loaded.region());
-    let client = Client::from_conf(config.build());
-    Ok(Connected { runtime: Some(runtime), client, place, loaded, s3: OnceLock::new() })
+    Ok(Connected { client: Client::from_conf(config.build()), place })
 }

@@ -1,4 +1,4 @@
-//! What the errors of DynamoDB and S3 mean: whether a call is worth another try, whether it may have happened, and what to tell.
+//! What to tell of the errors of DynamoDB and S3.
 
 use std::error::Error;
 use std::fmt::{self, Write};
@@ -6,6 +6,8 @@ use std::fmt::{self, Write};
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use hark_engine::StorageError;
+
+use crate::aws::{chain, lacks_credentials};
 
 /// What calls are made on, as messages name it.
 #[derive(Debug, Clone, Copy)]
@@ -50,19 +52,6 @@ pub(super) enum Failed<E> {
     Lost { error: StorageError, in_doubt: bool },
 }
 
-/// What becomes of a try that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It did not happen, and may work if it is tried again.
-    Again,
-    /// The same, but it may have happened.
-    AgainInDoubt,
-    /// Its caller knows what that means.
-    Callers,
-    /// It will not work.
-    Never,
-}
-
 impl<E> Failed<E> {
     /// For callers that know no reasons.
     pub fn into_error(self, name: &str, target: Target<'_>) -> StorageError
@@ -73,46 +62,6 @@ impl<E> Failed<E> {
             Failed::Lost { error, .. } => error,
             Failed::Refused { error, .. } => StorageError::Permanent(refusal(name, target, &error)),
         }
-    }
-}
-
-pub(super) fn verdict<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Verdict {
-    match error {
-        SdkError::ServiceError(service) => {
-            let status = service.raw().status().as_u16();
-            match service.err().code() {
-                Some(
-                    "ConditionalCheckFailedException"
-                    | "TransactionCanceledException"
-                    | "ResourceInUseException"
-                    | "NoSuchKey",
-                ) => Verdict::Callers,
-                Some(
-                    "ProvisionedThroughputExceededException"
-                    | "ThrottlingException"
-                    | "Throttling"
-                    | "RequestLimitExceeded"
-                    | "TransactionConflictException"
-                    | "LimitExceededException"
-                    | "RequestTimeout"
-                    | "OperationAborted"
-                    | "SlowDown",
-                ) => Verdict::Again,
-                Some("TransactionInProgressException" | "InternalServerError" | "ServiceUnavailable") => {
-                    Verdict::AgainInDoubt
-                }
-                _ if status >= 500 => Verdict::AgainInDoubt,
-                _ => Verdict::Never,
-            }
-        }
-        SdkError::ConstructionFailure(_) => Verdict::Never,
-        SdkError::DispatchFailure(failure)
-            if failure.is_user()
-                || failure.as_connector_error().is_some_and(|error| lacks_credentials(&chain(error))) =>
-        {
-            Verdict::Never
-        }
-        _ => Verdict::AgainInDoubt,
     }
 }
 
@@ -137,21 +86,6 @@ where
         );
     }
     format!("{text}; is {place} the right place, and can this machine reach it?")
-}
-
-/// An error with its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-fn lacks_credentials(text: &str) -> bool {
-    text.contains("redentials") || text.contains("identity")
 }
 
 fn refusal(name: &str, target: Target<'_>, error: &impl ProvideErrorMetadata) -> String {

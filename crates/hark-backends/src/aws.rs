@@ -1,0 +1,155 @@
+//! What all calls to AWS share: where the region, the credentials and the endpoints come from, the runtime that waits for the
+//! network, how a request is signed and sent, and whether a failed one is worth another try.
+//!
+//! Only the table has a generated client. The few calls on other services are signed by hand, with the SDK's own signature and HTTP
+//! client ([`Service`]): each further client would take as long to compile as that of DynamoDB, and would be in every bundle.
+
+mod service;
+mod verdict;
+
+use std::env;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls;
+use hark_engine::StorageError;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::surroundings::random;
+pub(crate) use service::{Request, Service};
+pub(crate) use verdict::{Verdict, chain, lacks_credentials, verdict};
+
+/// How long connecting may take.
+pub(crate) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Pauses between tries: drawn between nothing and a bound, which doubles from the first of these to the second.
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
+pub(crate) const PAUSE_MAX: Duration = Duration::from_millis(640);
+
+/// A server at an address of its own does not compare the region in a signature with anything.
+pub(crate) const ANY_REGION: &str = "us-east-1";
+
+/// OS threads that wait for the network.
+const RUNTIME_THREADS: usize = 2;
+
+/// Which account is used, and where. What is not said here is found in the ways of every AWS SDK: environment, profiles, roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// The region.
+    pub region: Option<String>,
+    /// The profile of `~/.aws` to use.
+    pub profile: Option<String>,
+    /// How long one try of a generated client may take.
+    pub try_time_max: Duration,
+}
+
+/// An account of AWS as this process reaches it. The connection is made when it is first needed; clones share it.
+#[derive(Clone)]
+pub struct Aws(Arc<Inner>);
+
+struct Inner {
+    settings: AwsSettings,
+    connected: OnceLock<Result<Connected, StorageError>>,
+}
+
+struct Connected {
+    /// Until this is dropped, which may be in one of its own threads: by a request that was given up.
+    runtime: Option<Runtime>,
+    loaded: SdkConfig,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Aws {
+    /// The account that these settings mean. Nothing is asked yet.
+    pub fn new(settings: AwsSettings) -> Aws {
+        Aws(Arc::new(Inner { settings, connected: OnceLock::new() }))
+    }
+
+    /// Waits for a request.
+    ///
+    /// # Errors
+    /// If the request fails, or there are no threads for the network.
+    pub fn wait<T>(&self, request: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
+        self.connected()?.runtime.as_ref().expect("it has not been dropped").block_on(request)
+    }
+
+    /// What the environment and the profiles say.
+    pub(crate) fn loaded(&self) -> Result<&SdkConfig, StorageError> {
+        Ok(&self.connected()?.loaded)
+    }
+
+    /// Where a service is if not at AWS: as a variable of the environment says, such as `AWS_ENDPOINT_URL_LAMBDA`, or what environment and
+    /// profile say for all services.
+    pub(crate) fn endpoint(&self, service: &str) -> Result<Option<String>, StorageError> {
+        let named = env::var(format!("AWS_ENDPOINT_URL_{}", service.to_uppercase())).ok();
+        Ok(named.or(self.loaded()?.endpoint_url().map(str::to_owned)))
+    }
+
+    /// The credentials for a server on this machine where no others are named: it takes any, and an SDK asks none without.
+    pub(crate) fn local_credentials(&self, endpoint: &str) -> Option<Credentials> {
+        let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
+        let is_local = ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local));
+        let is_named = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].iter().any(|name| env::var_os(name).is_some());
+        (is_local && self.0.settings.profile.is_none() && !is_named)
+            .then(|| Credentials::new("local", "local", None, None, "local"))
+    }
+
+    fn connected(&self) -> Result<&Connected, StorageError> {
+        self.0.connected.get_or_init(|| connect(&self.0.settings)).as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Where a service is looked for, as messages name it.
+pub(crate) fn place_of(endpoint: Option<&str>, region: Option<&Region>) -> String {
+    match endpoint {
+        Some(endpoint) => format!("the endpoint `{endpoint}`"),
+        None => format!("the AWS region `{}`", region.map_or("?", Region::as_ref)),
+    }
+}
+
+/// A pause before the next try.
+pub(crate) fn drawn_below(bound: Duration) -> Duration {
+    Duration::from_micros(random() % (bound.as_micros() as u64 + 1))
+}
+
+fn connect(settings: &AwsSettings) -> Result<Connected, StorageError> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .thread_name("aws")
+        .enable_all()
+        .build()
+        .map_err(|error| StorageError::Transient(format!("cannot start threads for the network: {error}")))?;
+    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIME_MAX)
+        .operation_attempt_timeout(settings.try_time_max)
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::disabled());
+    if let Ok(name) = AppName::new("hark") {
+        loader = loader.app_name(name);
+    }
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let loaded = runtime.block_on(loader.load());
+    Ok(Connected { runtime: Some(runtime), loaded })
+}
