@@ -6,8 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{SessionId, ThreadId};
-use crate::place::Place;
+use crate::assignment::Assignment;
+use crate::id::{SessionId, Stamp, ThreadId};
+use crate::leases::Left;
+use crate::place::{Place, Pools};
 use crate::surroundings::Timestamp;
 
 /// "Look at this thread."
@@ -21,17 +23,28 @@ pub struct Hint {
     /// Where it runs.
     #[serde(default, skip_serializing_if = "Place::is_default")]
     pub place: Place,
+    /// The version with which the thread is held, if it is handed over with the hint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Stamp>,
+    /// What happened to the process that held it before.
+    #[serde(default, skip_serializing_if = "Left::is_free")]
+    pub left: Left,
 }
 
 impl Hint {
     /// Looks at a thread now, in the default place.
     pub fn now(thread: ThreadId) -> Hint {
-        Hint { thread, not_before: None, place: Place::default() }
+        Hint { thread, not_before: None, place: Place::default(), held: None, left: Left::Free }
     }
 
     /// Looks at a thread at this time.
     pub fn at(thread: ThreadId, time: Timestamp) -> Hint {
-        Hint { thread, not_before: Some(time), place: Place::default() }
+        Hint { not_before: Some(time), ..Hint::now(thread) }
+    }
+
+    /// The same for a process that is started for it.
+    pub fn assignment(&self, session: &SessionId) -> Assignment {
+        Assignment { session: session.clone(), thread: self.thread, held: self.held, left: self.left }
     }
 }
 
@@ -40,4 +53,10 @@ pub trait Dispatcher: Send + Sync {
     /// Sends hints for threads of a session to the process that runs them, or to those that may. Without hints it says
     /// that the session has begun, ended, or was moved.
     fn dispatch(&self, session: &SessionId, hints: &[Hint]);
+
+    /// The pools for whose threads a process is started with each hint, so that none looks for what is due. Such threads are
+    /// handed over with their hints, and their timers are dispatched, too, as hints for later.
+    fn started_pools(&self) -> Option<&Pools> {
+        None
+    }
 }

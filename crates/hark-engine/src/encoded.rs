@@ -19,6 +19,7 @@ use hark_machine::Program;
 use crate::codec::row::{Sealer, decode_session};
 use crate::dispatch::{Dispatcher, Hint};
 use crate::id::{SessionId, Stamp};
+use crate::place::Pools;
 use crate::record::SessionRecord;
 use crate::rows::{Row, RowStorage, RowTenure, SessionEntry};
 use crate::space::Space;
@@ -30,6 +31,7 @@ use session::EncodedSession;
 /// A storage whose rows are stored by another one.
 pub struct Encoded {
     shared: Arc<Shared>,
+    dispatcher: Option<Arc<dyn Dispatcher>>,
 }
 
 /// The state shared by sessions.
@@ -44,7 +46,13 @@ struct Shared {
 impl Encoded {
     /// Stores records as rows of this storage.
     pub fn new(storage: Arc<dyn RowStorage>) -> Encoded {
-        Encoded { shared: Arc::new(Shared { storage, kept: Arc::default(), pickles: HeldPickles::default() }) }
+        let shared = Shared { storage, kept: Arc::default(), pickles: HeldPickles::default() };
+        Encoded { shared: Arc::new(shared), dispatcher: None }
+    }
+
+    /// Dispatches hints in this way. Without it, the processes that serve the storage are only told to look.
+    pub fn set_dispatcher(&mut self, dispatcher: Arc<dyn Dispatcher>) {
+        self.dispatcher = Some(dispatcher);
     }
 
     fn rows(&self) -> &dyn RowStorage {
@@ -93,8 +101,15 @@ impl Storage for Encoded {
 
 impl Dispatcher for Encoded {
     /// The hinted threads are due in their rows, so the processes that serve the storage only need to be woken.
-    fn dispatch(&self, _session: &SessionId, _hints: &[Hint]) {
+    fn dispatch(&self, session: &SessionId, hints: &[Hint]) {
         self.rows().announce();
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.dispatch(session, hints);
+        }
+    }
+
+    fn started_pools(&self) -> Option<&Pools> {
+        self.dispatcher.as_ref()?.started_pools()
     }
 }
 

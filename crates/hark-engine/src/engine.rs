@@ -10,6 +10,8 @@ use hark_machine::{Program, Thread, Value, function_name, short_text};
 use sha2::{Digest, Sha256};
 
 use crate::assignment::{Assignment, AssignmentEnd};
+use crate::deadline::Deadline;
+use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
 use crate::journal::Journal;
@@ -23,7 +25,7 @@ use crate::remote::Upstream;
 use crate::report::{Report, Status};
 use crate::server::Server;
 use crate::servers::Claimed;
-use crate::serving::{Serving, Waiter};
+use crate::serving::{Recovered, Serving, Waiter};
 use crate::session::{Neighbors, OnEnd, Parts, Session};
 use crate::step;
 use crate::storage::{Range, StorageError};
@@ -129,14 +131,40 @@ impl Engine {
     pub fn run_assigned(&self, assignments: &[Assignment]) -> Result<AssignmentEnd, StorageError> {
         let serving = self.serving()?;
         serving.forget_assignment_end();
-        let mut is_at_rest = None;
-        for assignment in assignments {
-            is_at_rest = Some(serving.run_assigned(assignment)?);
+        let done = serving.run_assigned(assignments);
+        self.serve_to_rest(done).map(|()| serving.assignment_end())
+    }
+
+    /// Runs what has begun, and what this process finds that it was to run, until nothing is left here.
+    fn serve_to_rest<T>(&self, begun: Result<T, StorageError>) -> Result<T, StorageError> {
+        let (serving, mut done) = (self.serving()?, begun);
+        loop {
+            self.ports.invoker.serve(serving.rest());
+            match serving.take_unheld() {
+                Ok(true) => {}
+                Ok(false) => return done,
+                // Some of them may run.
+                Err(error) => done = done.and(Err(error)),
+            }
         }
-        if let Some(is_at_rest) = is_at_rest {
-            self.ports.invoker.serve(&is_at_rest);
+    }
+
+    /// Says when this process is stopped. Before that, threads that compute are handed on, and calls fail that are not over.
+    pub fn set_deadline(&self, deadline: Option<Deadline>) {
+        if let Some(serving) = &self.serving {
+            serving.set_deadline(deadline);
         }
-        Ok(serving.assignment_end())
+    }
+
+    /// For a process that is started now and then, where others are started for threads: takes the threads that are due, such as
+    /// those of lost processes, and hands them over; dispatches hints for the timers that run out before `horizon`; completes what
+    /// lost processes have left undone.
+    ///
+    /// # Errors
+    /// If the storage fails, or does not lease threads.
+    pub fn recover(&self, horizon: Timestamp) -> Result<Recovered, StorageError> {
+        // Some of what it completes may run here.
+        self.serve_to_rest(self.serving()?.recover(horizon))
     }
 
     /// Runs threads of a session for the supervisor. The worker of the `lost` ones has ended.
@@ -243,15 +271,24 @@ impl Engine {
     }
 
     fn leave_newborn(&self, newborn: &Newborn, start: Start) -> Result<(), StorageError> {
-        let serving = self.serving()?;
-        // It is not registered as served by this engine, because it may be taken as soon as it is released.
-        let session = self.make(newborn, start, Arc::new(|_: &[OutputItem]| {}), None)?;
-        session.write_start(false)?;
-        let hint = session.hint(step::FIRST);
+        let hint = self.write_newborn(newborn, start)?;
         // The session now exists; release and announce it, so that a process takes it.
+        let serving = self.serving()?;
         serving.release(&newborn.id)?;
         serving.catalog()?.dispatch(&newborn.id, &[hint]);
         Ok(())
+    }
+
+    /// Stores a session. Returns a hint for its first thread.
+    fn write_newborn(&self, newborn: &Newborn, start: Start) -> Result<Hint, StorageError> {
+        // It is not registered as served by this engine, because it may be taken as soon as it is released.
+        let session = self.make(newborn, start, Arc::new(|_: &[OutputItem]| {}), None)?;
+        let hint = session.hint(step::FIRST);
+        // A process that is started for it gets its lease with the hint.
+        let hands_over = session.started_pools().is_some_and(|pools| pools.serve(&hint.place));
+        session.write_start(hands_over)?;
+        let (held, left) = session.in_hand.hand_over(step::FIRST);
+        Ok(Hint { held, left, ..hint })
     }
 
     /// Takes sessions that are not being served, or only this one, and continues them. Returns their ids. `on_end` gets

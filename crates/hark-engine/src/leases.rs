@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::place::{Place, Pools};
@@ -88,10 +90,24 @@ impl KnownSession {
     }
 }
 
+/// A thread that is due later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upcoming {
+    /// Its session.
+    pub session: SessionId,
+    /// The thread.
+    pub thread: ThreadId,
+    /// When it is due.
+    pub due: Timestamp,
+    /// Where it runs.
+    pub place: Place,
+}
+
 /// Why a thread is no longer held by a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Left {
     /// It was free, or was given back.
+    #[default]
     Free,
     /// The call of its function had not begun and was withdrawn, so the same attempt is still to be made.
     Withdrawn,
@@ -100,6 +116,10 @@ pub enum Left {
 }
 
 impl Left {
+    pub(crate) fn is_free(&self) -> bool {
+        *self == Left::Free
+    }
+
     /// As encoded in the record of a due thread.
     pub fn of(due: Due) -> Left {
         match due {
@@ -188,6 +208,37 @@ pub trait Leases: Send + Sync {
         stamp: Stamp,
         most: usize,
     ) -> Result<Vec<Taken>, StorageError>;
+
+    /// Takes those of these threads of a session that are due, like `take`. A storage that cannot look for single threads takes any
+    /// that are due in the session.
+    ///
+    /// # Errors
+    /// Like `take`.
+    fn take_hinted(
+        &self,
+        id: &SessionId,
+        threads: &[ThreadId],
+        pools: &Pools,
+        terms: Terms,
+        stamp: Stamp,
+    ) -> Result<Vec<Taken>, StorageError> {
+        self.take(Some(id), pools, terms, stamp, threads.len())
+    }
+
+    /// The threads of these pools that are due after `now` and before `horizon`, earliest first, at most `most`.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged, or cannot list them.
+    fn upcoming(
+        &self,
+        pools: &Pools,
+        now: Timestamp,
+        horizon: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Upcoming>, StorageError> {
+        let _ = (pools, now, horizon, most);
+        Err(StorageError::Permanent("it does not list what is due later".into()))
+    }
 
     /// When the next thread of these pools is due, if that is after `now` and before `horizon`. Each sweep of each process asks this.
     ///

@@ -10,6 +10,7 @@ mod calls;
 pub mod codec;
 mod commit;
 pub mod conformance;
+mod deadline;
 mod deadlock;
 mod demand;
 mod dispatch;
@@ -58,6 +59,7 @@ mod turn;
 
 pub use assignment::{Assignment, AssignmentEnd, NoAssignment};
 pub use commit::{Commit, Outcome, Renewal};
+pub use deadline::Deadline;
 pub use demand::Demand;
 pub use dispatch::{Dispatcher, Hint};
 pub use encoded::Encoded;
@@ -84,6 +86,7 @@ pub use record::{
 pub use report::{Report, SessionError, Status};
 pub use sequence::Sequence;
 pub use servers::{Agenda, Claimed, Servers, Unattended, Woken};
+pub use serving::Recovered;
 pub use shortage::Shortage;
 pub use space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 pub use storage::{

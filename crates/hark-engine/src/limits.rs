@@ -178,6 +178,12 @@ pub const CALLS_HELD_MAX: usize = 64;
 /// A process that runs a thread assigned to it keeps the threads that this one starts or wakes until it has this many.
 pub const ASSIGNED_HELD_MAX: usize = 16;
 
+/// How many due threads a process takes at a time that hands them over to others.
+pub const RECOVERED_AT_A_TIME: usize = 100;
+
+/// The maximum number of timers that it dispatches hints for in one run.
+pub const TIMERS_DISPATCHED_MAX: usize = 10_000;
+
 /// The maximum number of threads that a process takes in advance.
 pub const TAKEN_IN_ADVANCE_MAX: usize = 64;
 

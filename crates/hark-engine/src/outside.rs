@@ -169,7 +169,7 @@ impl<'a> Outside<'a> {
     pub(crate) fn recover(&self, stamp: Stamp, session: &SessionRecord) -> Result<bool, StorageError> {
         match session.state {
             SessionState::Running if session.retrying => {
-                self.finish_retry()?;
+                self.finish_retry().map(drop)?;
                 Ok(true)
             }
             SessionState::Running if session.cancelling == Some(Cancelling::Begun) => {

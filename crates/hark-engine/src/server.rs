@@ -5,9 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::calls::CallPlace;
+use crate::deadline::Deadline;
 use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::leases::HeldThread;
+use crate::place::Pools;
 use crate::record::About;
 use crate::remote::Upstream;
 use crate::report::Report;
@@ -90,4 +92,13 @@ pub(crate) trait Server: Send + Sync {
 
     /// See [`Dispatcher`](crate::Dispatcher).
     fn dispatch(&self, id: &SessionId, hints: &[Hint]);
+
+    /// See [`Dispatcher`](crate::Dispatcher).
+    fn started_pools(&self) -> Option<&Pools>;
+
+    /// A hint has come for a thread that this process does not hold.
+    fn note_unheld(&self, id: &SessionId, thread: ThreadId);
+
+    /// When this process is stopped, if that is known.
+    fn deadline(&self) -> Option<Deadline>;
 }

@@ -12,7 +12,7 @@ mod programs;
 mod server;
 mod sessions;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -21,6 +21,7 @@ use tracing::info;
 
 use crate::calls::CallPlaces;
 use crate::commit::Commit;
+use crate::deadline::Deadline;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::journal::{Journal, Milestone};
 use crate::limits::CANCEL_TOLD_WAIT;
@@ -42,6 +43,7 @@ use agenda::Hinted;
 use awaited::Awaited;
 pub(crate) use awaited::Waiter;
 use leases::Capacity;
+pub use leases::Recovered;
 use milestones::Milestones;
 use programs::Programs;
 use sessions::Sessions;
@@ -80,6 +82,10 @@ pub(crate) struct Serving {
     /// In such a process: the record of the last session that ran here, and when it was read.
     last_record: Mutex<Option<(Timestamp, SessionId, VersionedRecord)>>,
     has_changed_session: AtomicBool,
+    /// In such a process: threads that it was given and does not hold.
+    unheld: Mutex<BTreeSet<(SessionId, ThreadId)>>,
+    /// In such a process: when it is stopped.
+    deadline: Mutex<Option<Deadline>>,
     /// Some processes that run assigned threads do not report when the threads that they leave are due, so the storage
     /// is asked.
     asks_what_is_due: AtomicBool,
@@ -125,6 +131,8 @@ impl Serving {
             left_due: Mutex::default(),
             last_record: Mutex::default(),
             has_changed_session: AtomicBool::new(false),
+            unheld: Mutex::default(),
+            deadline: Mutex::default(),
             asks_what_is_due: AtomicBool::new(false),
             me: me.clone(),
         })

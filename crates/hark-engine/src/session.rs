@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
+use crate::deadline::Deadline;
 use crate::deadlock;
 use crate::demand::Demand;
 use crate::dispatch::Hint;
@@ -31,7 +32,7 @@ use crate::invoker::Runner;
 use crate::leases::{HeldThread, Taken, Terms};
 use crate::options::Options;
 use crate::output::Observer;
-use crate::place::Place;
+use crate::place::{Place, Pools};
 use crate::ports::Ports;
 use crate::record::{About, Live, PutBack, SessionRecord, SessionState};
 use crate::remote::{Upstream, WorkerReport};
@@ -325,6 +326,28 @@ impl Session {
     /// Whether this process runs its first thread, as far as the place tells. True if that is written down already.
     pub fn serves_first(&self) -> bool {
         lock(&self.unwritten).as_ref().is_none_or(|live| self.serves(&live.demand.place))
+    }
+
+    /// The pools for whose threads processes are started by hints.
+    pub fn started_pools(&self) -> Option<&Pools> {
+        self.server.as_ref()?.started_pools()
+    }
+
+    /// A hint has come for a thread that this process does not hold.
+    pub fn note_unheld(&self, thread: ThreadId) {
+        if let Some(server) = &self.server {
+            server.note_unheld(&self.id, thread);
+        }
+    }
+
+    /// When this process is stopped, if that is known.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.server.as_ref()?.deadline()
+    }
+
+    /// Whether this process is stopped soon, so that threads which compute are handed on.
+    pub fn is_winding_down(&self) -> bool {
+        self.deadline().is_some_and(|deadline| deadline.is_winding_down(self.steady_now()))
     }
 
     /// A hint for a thread, to those that serve its place.
@@ -653,7 +676,13 @@ impl Session {
             upstream.dispatch(&self.id, &[Hint::at(thread, until)]);
             return false;
         }
-        self.server.as_ref().is_some_and(|server| server.note_due(until))
+        let Some(server) = &self.server else { return false };
+        let hint = Hint { not_before: Some(until), ..self.hint(thread) };
+        if server.started_pools().is_some_and(|pools| pools.serve(&hint.place)) {
+            server.dispatch(&self.id, &[hint]);
+            return false;
+        }
+        server.note_due(until)
     }
 
     /// A thread has noticed that it is cancelled. The process that cancels the session may be lost before it has told

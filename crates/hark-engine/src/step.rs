@@ -263,7 +263,8 @@ impl Plan {
     }
 
     /// Where threads are leased: this process continues with the thread of the step, if that continues, and with up to
-    /// `room` others, as far as it serves their places. The remaining threads to run are left to any process that does.
+    /// `room` others, as far as it serves their places. The remaining threads to run are left to any process that does, or
+    /// handed over where a process is started for each hint.
     pub fn share(&mut self, own: Option<ThreadId>, room: usize, destinations: &Destinations<'_>, commit: &mut Commit) {
         let own = own.filter(|own| self.call || self.invoke.contains(own) && destinations.may_keep(*own));
         let mut left = room;
@@ -276,6 +277,13 @@ impl Plan {
         commit.kept.clear();
         commit.kept.extend(own.into_iter().chain(self.invoke.iter().copied()));
         self.holds = commit.kept.iter().copied().filter(|kept| Some(*kept) == own || starts(commit, *kept)).collect();
+        for hint in self.offered.iter_mut().filter(|hint| destinations.hands_over(&hint.place)) {
+            // What is left in the middle of a call must be taken, so that it is known not to have begun.
+            if commit.moved != Some(hint.thread) {
+                hint.held = writes_live(commit, hint.thread).then_some(commit.stamp);
+                commit.kept.push(hint.thread);
+            }
+        }
     }
 
     /// In a supervisor's worker: the supervisor decides where all other threads run.
@@ -289,6 +297,12 @@ impl Plan {
         let left = invoke.extract_if(.., |thread| !is_kept(*thread));
         offered.extend(left.map(|thread| Hint { place: place(thread), ..Hint::now(thread) }));
     }
+}
+
+/// Whether a commit writes the record of this thread.
+fn writes_live(commit: &Commit, thread: ThreadId) -> bool {
+    let is_it = |record: &Record| matches!(record, Record::Live(live, _) if *live == thread);
+    commit.put.iter().any(is_it) || starts(commit, thread)
 }
 
 /// Decides the changes of a run. `commit` already contains what the run has collected: new threads and output.

@@ -443,6 +443,7 @@ impl<'a> Worker<'a> {
         let now = self.session.steady_now();
         self.session.is_resumable()
             && !self.session.suspends()
+            && !self.session.is_winding_down()
             && self.commit.fresh.len() <= PAUSED_FRESH_MAX
             && self.commit.log.len() <= PAUSED_LOG_MAX
             && self.commit.log.iter().map(LogEntry::printed_bytes).sum::<usize>() <= PAUSED_OUTPUT_MAX

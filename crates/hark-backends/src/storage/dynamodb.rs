@@ -34,9 +34,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hark_engine::rows::RowStorage;
-use hark_engine::{Catalog, Encoded, SessionId, SessionStorage, Space, Storage, StorageError, Tenure};
+use hark_engine::{Catalog, Dispatcher, Encoded, SessionId, SessionStorage, Space, Storage, StorageError, Tenure};
 use hark_machine::Program;
 
+use crate::aws::Aws;
 use api::Api;
 use batches::Batches;
 use bell::Bell;
@@ -98,6 +99,16 @@ impl DynamoStorage {
         });
         let encoded = Encoded::new(Arc::new(DynamoRows(shared.clone())));
         Ok(DynamoStorage { shared, encoded })
+    }
+
+    /// Sends hints for threads in this way, such as one that starts a process for each.
+    pub fn set_dispatcher(&mut self, dispatcher: Arc<dyn Dispatcher>) {
+        self.encoded.set_dispatcher(dispatcher);
+    }
+
+    /// The account of the table.
+    pub fn aws(&self) -> &Aws {
+        self.shared.api.aws()
     }
 
     /// Makes the table unless it is there, and waits until it can be used.

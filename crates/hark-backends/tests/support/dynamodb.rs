@@ -69,6 +69,14 @@ impl Server {
         self.open_with(table, DynamoSettings::default())
     }
 
+    /// The same, with leases of this length.
+    #[allow(dead_code, reason = "not all tests that share this module need it")]
+    pub fn open_leased(&self, table: &str, lease: Duration) -> DynamoStorage {
+        let (endpoint, region) = (Some(self.endpoint.clone()), Some("us-east-1".to_owned()));
+        let settings = DynamoSettings { table: table.to_owned(), endpoint, region, lease, ..DynamoSettings::default() };
+        DynamoStorage::open(settings).expect("its table has a name")
+    }
+
     fn open_with(&self, table: &str, settings: DynamoSettings) -> DynamoStorage {
         let (endpoint, region) = (Some(self.endpoint.clone()), Some("us-east-1".to_owned()));
         // So long that none is renewed while a test runs.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Encoded;
 use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms};
+use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms, Upcoming};
 use crate::place::Pools;
 use crate::record::{Due, Key, SessionRecord, SessionState};
 use crate::rows::{
@@ -93,42 +93,9 @@ impl Encoded {
         is_running.then_some(KnownSession::New { record: (own.stamp, record), thread })
     }
 
-    /// Whether a process holds this session or any thread of it.
-    fn is_held(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
-        let Some(own) = self.rows().summary(id)? else { return Ok(false) };
-        match state_of(&own) {
-            Some(SessionState::Running) => self.has_held_threads(id, now),
-            _ => Ok(is_leased(&own, now)),
-        }
-    }
-}
-
-fn state_of(own: &Row) -> Option<SessionState> {
-    let listing = own.listing.as_ref()?;
-    SessionState::ALL.into_iter().find(|state| state.name() == listing.state)
-}
-
-fn is_leased(row: &Row, now: Timestamp) -> bool {
-    matches!(row.due.map(|due| due.due()), Some(Ok(Due::Leased(until))) if until > now)
-}
-
-impl Leases for Encoded {
-    fn lease(&self) -> Duration {
-        self.due_rows().map_or(Duration::MAX, |rows| rows.lease())
-    }
-
-    fn take(
-        &self,
-        only: Option<&SessionId>,
-        pools: &Pools,
-        terms: Terms,
-        stamp: Stamp,
-        most: usize,
-    ) -> Result<Vec<Taken>, StorageError> {
-        let rows = self.due_rows()?;
-        let until = DueNumber::last_at(terms.now);
-        // A thread and its mailbox are two rows, but one thread.
-        let due = rows.due(DueKind::Threads(pools), only, DueNumber::AT_TAKEOVER, until, most.saturating_mul(2))?;
+    /// Takes at most this many of the threads that have these due rows.
+    fn take_due(&self, due: Vec<DueRow>, terms: Terms, stamp: Stamp, most: usize) -> Result<Vec<Taken>, StorageError> {
+        let (rows, until) = (self.due_rows()?, DueNumber::last_at(terms.now));
         let mut found: BTreeMap<(SessionId, ThreadId), Found> = BTreeMap::new();
         for DueRow { session, key, row } in due {
             let (Key::Live(thread) | Key::Ready(thread)) = key else { continue };
@@ -208,6 +175,85 @@ impl Leases for Encoded {
             rows.set_due(&not_taken)?;
         }
         Ok(taken)
+    }
+
+    /// Whether a process holds this session or any thread of it.
+    fn is_held(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
+        let Some(own) = self.rows().summary(id)? else { return Ok(false) };
+        match state_of(&own) {
+            Some(SessionState::Running) => self.has_held_threads(id, now),
+            _ => Ok(is_leased(&own, now)),
+        }
+    }
+}
+
+fn state_of(own: &Row) -> Option<SessionState> {
+    let listing = own.listing.as_ref()?;
+    SessionState::ALL.into_iter().find(|state| state.name() == listing.state)
+}
+
+fn is_leased(row: &Row, now: Timestamp) -> bool {
+    matches!(row.due.map(|due| due.due()), Some(Ok(Due::Leased(until))) if until > now)
+}
+
+impl Leases for Encoded {
+    fn lease(&self) -> Duration {
+        self.due_rows().map_or(Duration::MAX, |rows| rows.lease())
+    }
+
+    fn take(
+        &self,
+        only: Option<&SessionId>,
+        pools: &Pools,
+        terms: Terms,
+        stamp: Stamp,
+        most: usize,
+    ) -> Result<Vec<Taken>, StorageError> {
+        let (rows, until) = (self.due_rows()?, DueNumber::last_at(terms.now));
+        // A thread and its mailbox are two rows, but one thread.
+        let due = rows.due(DueKind::Threads(pools), only, DueNumber::AT_TAKEOVER, until, most.saturating_mul(2))?;
+        self.take_due(due, terms, stamp, most)
+    }
+
+    fn take_hinted(
+        &self,
+        id: &SessionId,
+        threads: &[ThreadId],
+        pools: &Pools,
+        terms: Terms,
+        stamp: Stamp,
+    ) -> Result<Vec<Taken>, StorageError> {
+        let keys: Vec<Key> = threads.iter().flat_map(|thread| [Key::Live(*thread), Key::Ready(*thread)]).collect();
+        let lookups: Vec<Lookup<'_>> = keys.iter().map(|key| Lookup { key, known: None }).collect();
+        let found = self.rows().session(id)?.read(&lookups)?;
+        let is_due = |row: &Row| {
+            let is_time = |due: DueNumber| (DueNumber::AT_TAKEOVER..=DueNumber::last_at(terms.now)).contains(&due);
+            row.due.is_some_and(is_time) && (row.place.is_anywhere() || pools.serve(&row.place))
+        };
+        let due = keys.into_iter().zip(found).filter_map(|(key, row)| {
+            let row = row.filter(is_due)?;
+            Some(DueRow { session: id.clone(), key, row })
+        });
+        self.take_due(due.collect(), terms, stamp, threads.len())
+    }
+
+    fn upcoming(
+        &self,
+        pools: &Pools,
+        now: Timestamp,
+        horizon: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Upcoming>, StorageError> {
+        let (after, until) = (DueNumber::last_at(now), DueNumber::last_at(horizon));
+        let due = self.due_rows()?.due(DueKind::Threads(pools), None, after, until, most)?;
+        let upcoming = due.into_iter().filter_map(|DueRow { session, key, row }| match (key, row.due?.due()) {
+            // Leases that are not renewed are found once they have run out.
+            (Key::Live(thread) | Key::Ready(thread), Ok(Due::At(due) | Due::Withdrawn(due))) => {
+                Some(Upcoming { session, thread, due, place: row.place })
+            }
+            _ => None,
+        });
+        Ok(upcoming.collect())
     }
 
     fn next_due(&self, pools: &Pools, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Engine, Newborn, Start, unstarted};
+use crate::assignment::Assignment;
 use crate::id::{SessionId, Stamps};
 use crate::keyed::{self, Keyed};
 use crate::output::Observer;
@@ -46,6 +47,23 @@ impl Engine {
         };
         match self.leave_newborn(&newborn, start) {
             Ok(()) => Ok(Keyed::New(newborn.id)),
+            Err(_) if self.exists(&newborn.id)? => Ok(Keyed::Known(newborn.id)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores a session whose first thread this process then runs with [`run_assigned`](Engine::run_assigned), where processes are
+    /// started for threads; unless a session with its key exists.
+    ///
+    /// # Errors
+    /// If the storage fails, or does not store sessions.
+    pub fn begin_assigned(&self, start: Start) -> Result<Keyed<Assignment>, StorageError> {
+        let newborn = match self.claim_key(&start)? {
+            Keyed::New(newborn) => newborn,
+            Keyed::Known(id) => return Ok(Keyed::Known(id)),
+        };
+        match self.write_newborn(&newborn, start) {
+            Ok(hint) => Ok(Keyed::New(hint.assignment(&newborn.id))),
             Err(_) if self.exists(&newborn.id)? => Ok(Keyed::Known(newborn.id)),
             Err(error) => Err(error),
         }

@@ -1,6 +1,6 @@
 //! Cancelling a session.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
@@ -37,23 +37,27 @@ impl Outside<'_> {
             step::begin_cancel(stamp, session, how_far, self.surroundings.now(), commit);
             Ok(())
         })?;
-        self.cancel_rest(Some(stamp), first.into_iter().map(|(thread, _)| thread).collect())?;
-        self.dispatch(&[])?;
+        let cancelled = self.cancel_rest(Some(stamp), first.into_iter().map(|(thread, _)| thread).collect())?;
+        self.dispatch(&cancelled.into_iter().collect::<Vec<ThreadId>>())?;
         Ok(())
     }
 
     /// Completes a cancellation.
     pub(super) fn finish_cancel(&self) -> Result<(), StorageError> {
-        self.cancel_rest(None, HashSet::new())
+        self.cancel_rest(None, BTreeSet::new()).map(drop)
     }
 
     /// Cancels the remaining threads of a session, some with each commit. `cancelled` are those that are cancelled already,
-    /// if the session's record has this version.
+    /// if the session's record has this version. Returns all of them.
     ///
     /// A cancelled thread cancels those that it has started. But another one may start a thread and stop before it is
     /// cancelled itself. So this looks through the threads until it finds only cancelled ones. Each look terminates, because a
     /// child's number is greater than its parent's.
-    fn cancel_rest(&self, mut version: Option<Stamp>, mut cancelled: HashSet<ThreadId>) -> Result<(), StorageError> {
+    fn cancel_rest(
+        &self,
+        mut version: Option<Stamp>,
+        mut cancelled: BTreeSet<ThreadId>,
+    ) -> Result<BTreeSet<ThreadId>, StorageError> {
         let (mut stamps, mut plan) = (self.stamps(), Plan::default());
         let (mut from, mut finds_others) = (step::FIRST, false);
         while let Some(Versioned { stamp, record: Record::Session(session) }) = self.read(Key::Session)? {
@@ -90,7 +94,7 @@ impl Outside<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(cancelled)
     }
 
     /// The first threads from this one on, as many as one commit cancels, with what their mailboxes

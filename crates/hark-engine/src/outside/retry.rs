@@ -43,13 +43,13 @@ impl Outside<'_> {
                 state => Err(OutsideError::WrongState(state)),
             })?;
         }
-        self.finish_retry()?;
-        self.dispatch(&[])?;
+        let put_back = self.finish_retry()?;
+        self.dispatch(&put_back)?;
         Ok(())
     }
 
-    /// Puts back the remaining failed threads of a session that is being retried.
-    pub(super) fn finish_retry(&self) -> Result<(), StorageError> {
+    /// Puts back the remaining failed threads of a session that is being retried. Returns them.
+    pub(super) fn finish_retry(&self) -> Result<Vec<ThreadId>, StorageError> {
         let mut stamps = self.stamps();
         let order = self.failed_threads()?;
         let mut left = &order[..];
@@ -60,7 +60,7 @@ impl Outside<'_> {
             };
             if session.state != SessionState::Running || !session.retrying {
                 // Another process was faster, or has cancelled it.
-                return Ok(());
+                return Ok(order);
             }
             let mut commit = Commit::new(stamps.next());
             let (some, rest) = left.split_at(left.len().min(RETRIES_PER_COMMIT_MAX));

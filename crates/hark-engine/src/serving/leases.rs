@@ -1,24 +1,24 @@
 //! Serving sessions whose threads are leased: taking, keeping and releasing threads, and following the changes of other
 //! processes.
 
+mod assigned;
 mod capacity;
 mod coverage;
+mod recovery;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use tracing::{debug, warn};
 
 use super::agenda::by_session;
 use super::{Serving, lock};
-use crate::assignment::{Assignment, AssignmentEnd};
-use crate::demand::Demand;
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::journal::Milestone;
 use crate::leases::{Announcement, HeldThread, KnownSession, Leases, Left, Taken, Terms, serve_all};
-use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX, RECORD_TIME_MAX};
+use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
 use crate::outside::leave_gates;
 use crate::record::{Key, SessionState};
 use crate::server::Server;
@@ -28,6 +28,7 @@ use crate::storage::{Filter, StorageError, Summary, Tenure, VersionedRecord};
 use crate::surroundings::Timestamp;
 use crate::throttle;
 pub(super) use capacity::Capacity;
+pub use recovery::Recovered;
 
 impl Serving {
     fn leases(&self) -> Result<&dyn Leases, StorageError> {
@@ -155,25 +156,6 @@ impl Serving {
         }
     }
 
-    /// Opens a session for threads that were handed over. The process that took them has checked that the session is
-    /// running and has leased them since, so a record that was read for threads handed over a moment ago is good
-    /// enough. The first thread's step reads the record anyway.
-    fn take_handed_over(&self, id: &SessionId, threads: &[ThreadId]) -> Result<Option<Arc<Session>>, StorageError> {
-        let now = self.steady_now();
-        let known = lock(&self.last_record).take().filter(|(read, known, _)| {
-            known == id && now.since(*read) < RECORD_TIME_MAX && !threads.contains(&step::FIRST)
-        });
-        let (read, record) = match known {
-            Some((read, _, record)) => (read, record),
-            None => match self.running(id)? {
-                Some(record) => (now, record),
-                None => return Ok(None),
-            },
-        };
-        *lock(&self.last_record) = Some((read, id.clone(), record.clone()));
-        self.open(id, record).map(Some)
-    }
-
     /// Gives back threads that were taken with this stamp, in the state in which they were found.
     fn return_untouched(&self, taken: &[Taken], stamp: Stamp) -> Result<(), StorageError> {
         for left in [Left::Free, Left::Withdrawn, Left::Lost] {
@@ -185,47 +167,6 @@ impl Serving {
             }
         }
         Ok(())
-    }
-
-    /// Runs a thread that another process has handed over. The returned flag is set when this process is done with it.
-    pub fn run_assigned(&self, assignment: &Assignment) -> Result<Arc<AtomicBool>, StorageError> {
-        let Assignment { session, thread, held, left } = assignment.clone();
-        self.is_at_rest.store(false, Ordering::Release);
-        let stamp = held.unwrap_or_else(|| Stamps::unique(&*self.ports.surroundings).next());
-        let (demand, known) = (Demand::default(), KnownSession::Nothing);
-        self.run_taken(&session.clone(), &[Taken { session, thread, demand, held, left, known }], stamp)?;
-        self.note_rest();
-        Ok(self.is_at_rest.clone())
-    }
-
-    /// A new assignment begins: forgets the end of the one before.
-    pub fn forget_assignment_end(&self) {
-        self.has_changed_session.store(false, Ordering::Release);
-        *lock(&self.left_due) = None;
-    }
-
-    /// The end of an assignment, once this process is done with it.
-    pub fn assignment_end(&self) -> AssignmentEnd {
-        AssignmentEnd {
-            due: *lock(&self.left_due),
-            has_changed_session: self.has_changed_session.load(Ordering::Acquire),
-        }
-    }
-
-    /// A thread that is due at this time was left to others.
-    pub(super) fn note_left(&self, due: Timestamp) {
-        if self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none) {
-            let mut left = lock(&self.left_due);
-            *left = Some(left.map_or(due, |known| known.min(due)));
-        }
-    }
-
-    /// A process that runs assigned threads is done when no session is left in memory.
-    pub(super) fn note_rest(&self) {
-        if self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none) && self.sessions.is_empty() {
-            self.is_at_rest.store(true, Ordering::Release);
-            self.ports.invoker.nudge();
-        }
     }
 
     /// The sessions that are not over and whose threads of these pools no other process runs; or only this one, if it is
@@ -351,6 +292,10 @@ impl Serving {
             // Left to processes that take threads.
             return Ok(());
         }
+        self.finish_all_abandoned()
+    }
+
+    fn finish_all_abandoned(&self) -> Result<(), StorageError> {
         for id in self.leases()?.abandoned(self.steady_now())? {
             // Also for a session in memory: whatever a command has left half done is completed.
             let is_running = self.running(&id)?.is_some();

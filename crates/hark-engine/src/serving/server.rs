@@ -9,11 +9,13 @@ use tracing::warn;
 use super::{Serving, lock};
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
+use crate::deadline::Deadline;
 use crate::demand::Demand;
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::leases::{HeldThread, Left};
 use crate::patience::PatientRecords;
+use crate::place::Pools;
 use crate::record::{About, Key, Record, SessionState, Versioned};
 use crate::remote::Upstream;
 use crate::report::Report;
@@ -183,6 +185,9 @@ impl Server for Serving {
     }
 
     fn room(&self) -> usize {
+        if self.deadline().is_some_and(|deadline| deadline.is_winding_down(self.steady_now())) {
+            return 0;
+        }
         self.capacity.as_ref().map_or(0, |capacity| capacity.most().saturating_sub(self.in_hand()))
     }
 
@@ -237,6 +242,21 @@ impl Server for Serving {
         if let Ok(catalog) = self.catalog() {
             catalog.dispatch(id, hints);
         }
+    }
+
+    fn started_pools(&self) -> Option<&Pools> {
+        self.catalog().ok().filter(|_| self.upstream.is_none() && self.lease().is_some())?.started_pools()
+    }
+
+    fn note_unheld(&self, id: &SessionId, thread: ThreadId) {
+        let takes_none = self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none);
+        if takes_none && self.started_pools().is_some() {
+            lock(&self.unheld).insert((id.clone(), thread));
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        *lock(&self.deadline)
     }
 }
 

@@ -11,6 +11,8 @@ use crate::record::Record;
 #[derive(Debug)]
 pub struct Destinations<'a> {
     pools: &'a Pools,
+    /// The pools for whose threads processes are started by hints.
+    started: Option<&'a Pools>,
     /// Those that are not the default.
     places: BTreeMap<ThreadId, Place>,
 }
@@ -18,7 +20,18 @@ pub struct Destinations<'a> {
 impl<'a> Destinations<'a> {
     /// Of a program without places, all threads of which are in the default one.
     pub fn without_places(pools: &'a Pools) -> Destinations<'a> {
-        Destinations { pools, places: BTreeMap::new() }
+        Destinations { pools, started: None, places: BTreeMap::new() }
+    }
+
+    /// The same where processes are started by hints for threads of some pools.
+    pub fn with_started(self, started: Option<&'a Pools>) -> Destinations<'a> {
+        Destinations { started, ..self }
+    }
+
+    /// Whether a process is started for each thread that is left to others in this place, and so may be given its lease. One that
+    /// any process may cancel must be taken with its record.
+    pub fn hands_over(&self, place: &Place) -> bool {
+        !place.is_anywhere() && self.started.is_some_and(|pools| pools.serve(place))
     }
 
     /// Of the threads of this commit.
@@ -34,7 +47,7 @@ impl<'a> Destinations<'a> {
                 places.insert(*thread, place.clone());
             }
         }
-        Destinations { pools, places }
+        Destinations { pools, started: None, places }
     }
 
     /// Where a thread runs.

@@ -40,6 +40,9 @@ impl Worker<'_> {
             // The result of this process's earlier work on it is obsolete.
             let _ = self.session.in_hand.take_call(thread, number);
         }
+        if !is_ours {
+            self.session.note_unheld(thread);
+        }
         !is_ours
     }
 
@@ -56,6 +59,7 @@ impl Worker<'_> {
         let Some(terms) = self.session.terms() else { return };
         self.commit.terms = Some(terms);
         let room = if self.plan.invoke.is_empty() { 0 } else { self.session.room() };
+        let own = own.filter(|_| self.plan.call || self.counts_loss || !self.session.is_winding_down());
         // The thread whose loss is counted runs right after it.
         let destinations =
             if self.counts_loss { Destinations::without_places(&Pools::All) } else { self.destinations() };

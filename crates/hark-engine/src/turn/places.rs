@@ -47,11 +47,12 @@ impl<'a> Worker<'a> {
     pub(super) fn destinations(&self) -> Destinations<'a> {
         let session: &'a Session = self.session;
         let pools = &session.options().pools;
-        if self.session.program().has_places() {
+        let destinations = if self.session.program().has_places() {
             Destinations::of(&self.commit, pools)
         } else {
             Destinations::without_places(pools)
-        }
+        };
+        destinations.with_started(session.started_pools())
     }
 
     /// What the mailbox of a thread demands that a step cancels. It may be anywhere.

@@ -277,12 +277,18 @@ impl Worker<'_> {
             live.call = Some(Box::new(pending));
             return Ending::Moves(live.calls);
         }
+        let (now, timeout) = (self.session.steady_now(), timeout.map(duration_of));
+        let deadline = self.session.deadline();
+        if deadline.is_some_and(|deadline| !deadline.may_begin(now, timeout)) {
+            live.call = Some(Box::new(pending));
+            return Ending::Moves(live.calls);
+        }
         let (place, waits) = self.session.take_place();
         pending.is_queued &= waits;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
-        // A cancelled thread's call must end before the thread is stopped.
-        let left = live.stops.map(|stops| stops.since(self.session.steady_now()));
-        let timeout = timeout.map(duration_of).into_iter().chain(left).min();
+        // A cancelled thread's call must end before the thread is stopped, and any call before its process is.
+        let ends = live.stops.into_iter().chain(deadline.map(|deadline| deadline.calls_end));
+        let timeout = timeout.into_iter().chain(ends.map(|end| end.since(now))).min();
         let unwanted = Unwanted::new(self.session.over().clone());
         let arguments = if self.session.is_resumable() {
             let arguments = pending.arguments.clone();

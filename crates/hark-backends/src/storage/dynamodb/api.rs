@@ -61,6 +61,10 @@ impl Api {
         &self.0.settings
     }
 
+    pub fn aws(&self) -> &Aws {
+        &self.0.aws
+    }
+
     pub fn table(&self) -> &str {
         &self.0.settings.table
     }

@@ -1,0 +1,273 @@
+//! Sessions whose threads are run by processes that are started for them, one after the other: each is given the threads of one
+//! hint, and everything else it leaves to hints. Nobody looks for what is due, but for a recovery.
+
+#![cfg(feature = "dynamodb")]
+
+#[path = "support/dynamodb.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod server;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use hark_backends::System;
+use hark_backends::invoker::Threads;
+use hark_bytecode::{Binding, Executable};
+use hark_engine::foreign::{Answer, CallSink};
+use hark_engine::outside::Outside;
+use hark_engine::{
+    Assignment, Call, CallId, Deadline, Dispatcher, Engine, Foreign, Hint, Options, Pools, Ports, Scope, SessionId,
+    SessionState, Start, Storage, Surroundings,
+};
+use hark_machine::{Program, Value};
+use server::{Server, new_table};
+
+/// Longer than any process takes here.
+const LEASE: Duration = Duration::from_secs(60);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nobody panics with it")
+}
+
+/// Collects hints, as a service that starts a process for each of them.
+struct Hints {
+    sent: Mutex<Vec<(SessionId, Hint)>>,
+    pools: Pools,
+}
+
+impl Dispatcher for Hints {
+    fn dispatch(&self, session: &SessionId, hints: &[Hint]) {
+        lock(&self.sent).extend(hints.iter().map(|hint| (session.clone(), hint.clone())));
+    }
+
+    fn started_pools(&self) -> Option<&Pools> {
+        Some(&self.pools)
+    }
+}
+
+/// Answers calls at once, and remembers which attempts were made and how long each might take.
+#[derive(Default)]
+struct Functions(Mutex<Vec<(u32, Option<Duration>)>>);
+
+impl Foreign for Functions {
+    fn call(&self, _: &Executable, call: Call, _: CallSink, answer: Answer) {
+        lock(&self.0).push((call.attempt, call.timeout));
+        answer(Ok(Value::Integer(42)));
+    }
+
+    fn calls_at_a_time(&self) -> usize {
+        1
+    }
+
+    fn cancel(&self, _: &SessionId) {}
+
+    fn cancel_call(&self, _: &CallId) {}
+}
+
+/// A table, and the hints for its threads.
+struct Service {
+    server: Server,
+    table: String,
+    lease: Duration,
+    hints: Arc<Hints>,
+    functions: Arc<Functions>,
+}
+
+impl Service {
+    fn start(lease: Duration) -> Option<Service> {
+        let server = Server::start()?;
+        let (table, _) = new_table(&server);
+        let hints = Arc::new(Hints { sent: Mutex::default(), pools: Pools::Only([Default::default()].into()) });
+        Some(Service { server, table, lease, hints, functions: Arc::default() })
+    }
+
+    /// What a process opens.
+    fn storage(&self) -> Arc<dyn Storage> {
+        let mut storage = self.server.open_leased(&self.table, self.lease);
+        storage.set_dispatcher(self.hints.clone());
+        Arc::new(storage)
+    }
+
+    fn engine(&self) -> Arc<Engine> {
+        let ports = Ports {
+            storage: self.storage(),
+            invoker: Arc::new(Threads::new(1)),
+            foreign: self.functions.clone(),
+            surroundings: Arc::new(System),
+        };
+        Arc::new(Engine::for_assigned(Options::default(), ports))
+    }
+
+    fn begin(&self, text: &str) -> SessionId {
+        let compilation = hark_compiler::compile("test.hk", text);
+        let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
+        let program = Arc::new(Program::new(executable).expect("the program is sound"));
+        let Some(Binding::Function(main)) = program.executable().binding("main") else { panic!("there is no main") };
+        self.engine()
+            .leave_to_others(Start::new(program, Value::Function(main), Vec::new()))
+            .expect("a session can begin")
+    }
+
+    fn take_hints(&self) -> Vec<(SessionId, Hint)> {
+        std::mem::take(&mut *lock(&self.hints.sent))
+    }
+
+    /// What a process does that is started for these hints and has this much time.
+    fn run(&self, hints: &[(SessionId, Hint)], time: Duration) {
+        let engine = self.engine();
+        let now = System.steady_now();
+        engine.set_deadline(Some(Deadline::new(now, now.after(time), Duration::from_millis(100))));
+        let stop = AtomicBool::new(false);
+        let assignments: Vec<Assignment> = hints.iter().map(|(session, hint)| hint.assignment(session)).collect();
+        thread::scope(|scope| {
+            scope.spawn(|| engine.attend(Scope::Own, &stop, &|_, _| {}));
+            engine.run_assigned(&assignments).expect("the table answers");
+            stop.store(true, Ordering::Release);
+        });
+    }
+
+    /// Runs a process for each hint, in order, until none is left. Returns how many there were.
+    fn run_all(&self, time: Duration) -> usize {
+        let mut processes = 0;
+        loop {
+            let hints = self.take_hints();
+            if hints.is_empty() {
+                return processes;
+            }
+            for (session, hint) in hints {
+                if let Some(until) = hint.not_before {
+                    thread::sleep(until.since(System.steady_now()));
+                }
+                self.run(&[(session, hint)], time);
+                processes += 1;
+            }
+        }
+    }
+
+    fn state(&self, id: &SessionId) -> SessionState {
+        let storage = self.storage();
+        let found = storage.catalog().expect("it keeps sessions").record(id).expect("the table answers");
+        found.expect("the session is there").1.state
+    }
+}
+
+const TREE: &str = "fn leaf(n) { n + 1 }
+    fn main() { if sum(map_async(range(40), leaf)) == 820 { 1 } else { error(\"wrong\") } }";
+
+/// Computes for a while.
+const COUNT: &str = "fn count(n) { if n == 0 { 0 } else { count(n - 1) } }";
+
+#[test]
+fn processes_that_are_started_for_hints_run_a_session() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin(TREE);
+    assert!(lock(&service.hints.sent)[0].1.held.is_some(), "it is handed over with its lease");
+    let processes = service.run_all(LEASE);
+    assert_eq!(service.state(&id), SessionState::Finished);
+    assert!(processes > 20, "a process keeps only some of the threads: {processes}");
+}
+
+#[test]
+fn hints_that_come_twice_do_no_harm() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin(TREE);
+    loop {
+        let hints = service.take_hints();
+        if hints.is_empty() {
+            break;
+        }
+        for hint in hints {
+            service.run(std::slice::from_ref(&hint), LEASE);
+            service.run(&[hint], LEASE);
+        }
+    }
+    assert_eq!(service.state(&id), SessionState::Finished);
+}
+
+#[test]
+fn a_recovery_hands_over_what_lost_processes_had() {
+    let Some(service) = Service::start(Duration::from_millis(300)) else { return };
+    let id = service.begin(TREE);
+    // All hints of this process are lost.
+    let first = service.take_hints();
+    service.run(&first, LEASE);
+    assert!(!service.take_hints().is_empty());
+    let mut recoveries = 0;
+    while service.state(&id) == SessionState::Running {
+        thread::sleep(Duration::from_millis(300));
+        recoveries += 1;
+        assert!(recoveries < 20, "it does not go on");
+        let recovered = service.engine().recover(System.steady_now().after(LEASE)).unwrap();
+        assert_eq!(lock(&service.hints.sent).len(), recovered.threads + recovered.timers);
+        service.run_all(LEASE);
+    }
+    assert_eq!(service.state(&id), SessionState::Finished);
+    assert!(recoveries > 0);
+}
+
+#[test]
+fn a_timer_is_a_hint_for_later() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin("fn main() { sleep(4); 1 }");
+    let begun = System.steady_now();
+    let first = service.take_hints();
+    service.run(&first, LEASE);
+    let sent = lock(&service.hints.sent).clone();
+    let [(_, Hint { not_before: Some(until), held: None, .. })] = sent[..] else { panic!("{sent:?}") };
+    assert!(until >= begun.after(Duration::from_millis(3_900)), "{begun:?} {until:?}");
+    // If it is lost, a recovery before that time sends it once more.
+    service.take_hints();
+    let recovered = service.engine().recover(System.steady_now().after(LEASE)).unwrap();
+    assert_eq!((recovered.threads, recovered.timers), (0, 1));
+    assert_eq!(service.run_all(LEASE), 1);
+    assert_eq!(service.state(&id), SessionState::Finished);
+}
+
+#[test]
+fn a_process_that_is_stopped_soon_hands_on_what_computes() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin(&format!("{COUNT} fn main() {{ count(2000000000) }}"));
+    let (first, begun) = (service.take_hints(), System.steady_now());
+    service.run(&first, Duration::from_millis(400));
+    assert!(System.steady_now().since(begun) < Duration::from_millis(1_500));
+    assert_eq!(service.state(&id), SessionState::Running);
+    let sent = lock(&service.hints.sent).clone();
+    let [(_, Hint { held: Some(_), not_before: None, .. })] = sent[..] else { panic!("{sent:?}") };
+    assert!(service.run_all(Duration::from_millis(400)) > 1);
+    assert_eq!(service.state(&id), SessionState::Finished);
+}
+
+#[test]
+fn a_call_begins_where_it_has_time() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin("import(f, src.x, 0); fn main() { f() }");
+    // Of the time of this process less than half is left.
+    let first = service.take_hints();
+    let now = System.steady_now();
+    let engine = service.engine();
+    let deadline = Deadline { long_calls_until: now, winds_down: now.after(LEASE), calls_end: now.after(LEASE) };
+    engine.set_deadline(Some(deadline));
+    engine.run_assigned(&first.iter().map(|(id, hint)| hint.assignment(id)).collect::<Vec<_>>()).unwrap();
+    assert!(lock(&service.functions.0).is_empty(), "it must not begin");
+    assert_eq!(service.run_all(Duration::from_secs(20)), 1);
+    assert_eq!(service.state(&id), SessionState::Finished);
+    let made = lock(&service.functions.0).clone();
+    let [(1, Some(timeout))] = made[..] else { panic!("the first attempt is made once: {made:?}") };
+    assert!(timeout > Duration::from_secs(15) && timeout < Duration::from_secs(20), "{timeout:?}");
+}
+
+/// A thread that is due, and that its hint does not hand over.
+#[test]
+fn a_hinted_thread_that_nobody_holds_is_taken() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin("fn main() { error(\"not yet\") }");
+    service.run_all(LEASE);
+    assert_eq!(service.state(&id), SessionState::Broken);
+    let storage = service.storage();
+    Outside::open(&*storage, &System, &id).unwrap().retry().unwrap();
+    assert_eq!(service.state(&id), SessionState::Running);
+    assert!(service.run_all(LEASE) >= 1);
+    assert_eq!(service.state(&id), SessionState::Broken);
+}
