@@ -2,6 +2,8 @@
 
 #[cfg(feature = "processes")]
 pub mod assigned;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 #[cfg(feature = "processes")]
 pub mod processes;
 #[cfg(feature = "processes")]

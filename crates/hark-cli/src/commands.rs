@@ -12,6 +12,8 @@ pub mod explain;
 pub mod history;
 pub mod init;
 mod kept;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 pub mod outside;
 mod progress;
 pub mod promises;

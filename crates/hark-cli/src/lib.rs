@@ -13,6 +13,8 @@ mod commands;
 mod config;
 mod entry;
 mod failure;
+#[cfg(feature = "lambda")]
+mod instance;
 mod log;
 mod modules;
 mod output;
@@ -70,6 +72,10 @@ fn main_with(platform: Option<&OpenPlatform>) -> ExitCode {
         return status;
     }
     process::prepare();
+    #[cfg(feature = "lambda")]
+    if let Some(status) = run_as_function() {
+        return status;
+    }
     let command = match args::parse(env::args_os().collect()) {
         Ok(command) => command,
         Err(error) => return explain_command_line(error),
@@ -81,6 +87,17 @@ fn main_with(platform: Option<&OpenPlatform>) -> ExitCode {
     }
     let done = do_command(&command, platform);
     ExitCode::from(done.unwrap_or_else(|failure| explain_failure(failure, &command)))
+}
+
+/// Runs functions of AWS Lambda, if this process was started for that.
+#[cfg(feature = "lambda")]
+fn run_as_function() -> Option<ExitCode> {
+    let words: Vec<_> = env::args_os().collect();
+    let done = commands::lambda::is_asked(&words).then(|| commands::lambda::run(&words))?;
+    Some(ExitCode::from(done.unwrap_or_else(|failure| {
+        output::tell(&failure.drawn(Style::for_stderr()));
+        failure.exit_status()
+    })))
 }
 
 fn do_command(command: &Command, platform: Option<&OpenPlatform>) -> Result<u8, Failure> {

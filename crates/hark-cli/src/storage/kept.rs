@@ -17,6 +17,8 @@ use hark_engine::{Storage, StorageError};
 use super::failure;
 use crate::config::Tenure;
 use crate::failure::Failure;
+#[cfg(feature = "lambda")]
+use crate::instance;
 use crate::project::Project;
 
 /// Where such a storage is.
@@ -63,11 +65,26 @@ impl Address {
             Address::Folder(folder) => open_file(project, folder),
             #[cfg(feature = "dynamodb")]
             Address::Table(settings) => {
-                let table = DynamoStorage::open(settings.clone()).map_err(failure)?;
+                let table = open_table(settings)?;
                 Ok(Kept::DynamoDb { table: Arc::new(table), ttl: settings.ttl })
             }
         }
     }
+}
+
+/// The table; that of an instance on AWS Lambda if the environment names one, whose functions then run what this process leaves to
+/// others.
+#[cfg(feature = "lambda")]
+fn open_table(settings: &DynamoSettings) -> Result<DynamoStorage, Failure> {
+    if let Some(name) = instance::of_environment()? {
+        return instance::open(&name, settings.clone()).map(|(table, _)| table);
+    }
+    DynamoStorage::open(settings.clone()).map_err(failure)
+}
+
+#[cfg(all(feature = "dynamodb", not(feature = "lambda")))]
+fn open_table(settings: &DynamoSettings) -> Result<DynamoStorage, Failure> {
+    DynamoStorage::open(settings.clone()).map_err(failure)
 }
 
 fn open_file(project: &Project, folder: &Path) -> Result<Kept, Failure> {

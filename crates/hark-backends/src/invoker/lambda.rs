@@ -1,0 +1,156 @@
+//! Invocation by functions of AWS Lambda: a hint is an asynchronous invocation, for some threads together. Hints for later are messages of
+//! a queue, which AWS delays and turns into invocations.
+//!
+//! Hints are collected while requests are under way, so that those of several commits travel together. Whoever dispatches must flush before
+//! its process ends or is frozen. A hint that cannot be sent is dropped: its thread is due when its lease has run out, and the recovery,
+//! which is invoked now and then, hands it over again.
+
+mod payload;
+mod runtime;
+mod sender;
+
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use hark_engine::{Assignment, Dispatcher, Hint, Pool, Pools, SessionId, Surroundings, Timestamp};
+use tracing::warn;
+
+use crate::aws::Aws;
+use crate::surroundings::System;
+pub use payload::{PAYLOAD_BYTES_MAX, THREADS_MAX, Threads};
+pub use runtime::{Invocation, RuntimeApi};
+use sender::Sender;
+
+/// A queue delays its messages no longer. Timers that run out later are found by the recovery.
+pub const DELAY_MAX: Duration = Duration::from_secs(900);
+
+/// An invocation that follows from so many others in a row is left to the recovery, so that a mistake costs little.
+pub const HOPS_MAX: u32 = 10_000;
+
+/// The functions and the queue of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LambdaSettings {
+    /// The function that runs threads.
+    pub function: String,
+    /// Its version or alias, if not the newest.
+    pub qualifier: Option<String>,
+    /// The address of the queue for hints for later, if there is one.
+    pub timers: Option<String>,
+}
+
+/// Dispatches hints to functions.
+pub struct Lambda {
+    shared: Arc<Shared>,
+    pools: Pools,
+}
+
+struct Shared {
+    sender: Sender,
+    state: Mutex<State>,
+    has_changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    now: Vec<Assignment>,
+    later: Vec<(Timestamp, Assignment)>,
+    /// How many invocations in a row have led to this process.
+    hops: u32,
+    /// A thread sends what is collected.
+    is_sending: bool,
+}
+
+impl Lambda {
+    /// Dispatches to these functions.
+    pub fn new(aws: Aws, settings: LambdaSettings) -> Lambda {
+        let shared =
+            Shared { sender: Sender::new(aws, settings), state: Mutex::default(), has_changed: Condvar::new() };
+        Lambda { shared: Arc::new(shared), pools: Pools::Only([Pool::default()].into()) }
+    }
+
+    /// An invocation begins that has followed from this many others in a row.
+    pub fn set_hops(&self, hops: u32) {
+        self.shared.lock().hops = hops;
+    }
+
+    /// Waits until all hints are sent.
+    pub fn flush(&self) {
+        let mut state = self.shared.lock();
+        while state.is_sending {
+            state = self.shared.has_changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Lambda {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+impl Dispatcher for Lambda {
+    fn dispatch(&self, session: &SessionId, hints: &[Hint]) {
+        let mut state = self.shared.lock();
+        let horizon = System.steady_now().after(DELAY_MAX);
+        for hint in hints.iter().filter(|hint| self.pools.serve(&hint.place)) {
+            let assignment = hint.assignment(session);
+            match hint.not_before {
+                // The recovery finds it in time.
+                Some(until) if until > horizon => {}
+                Some(until) => state.later.push((until, assignment)),
+                None => state.now.push(assignment),
+            }
+        }
+        if state.is_sending || state.is_empty() {
+            return;
+        }
+        let shared = self.shared.clone();
+        let started = thread::Builder::new().name("hark-hints".to_owned()).spawn(move || shared.send_all());
+        match started {
+            Ok(_) => state.is_sending = true,
+            Err(error) => {
+                drop(state);
+                warn!(%error, "no thread can be started for hints");
+                self.shared.send_all();
+            }
+        }
+    }
+
+    fn started_pools(&self) -> Option<&Pools> {
+        Some(&self.pools)
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.now.is_empty() && self.later.is_empty()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what is collected, and what is collected meanwhile.
+    fn send_all(&self) {
+        loop {
+            let mut state = self.lock();
+            if state.is_empty() {
+                state.is_sending = false;
+                self.has_changed.notify_all();
+                return;
+            }
+            let (now, later) = (mem::take(&mut state.now), mem::take(&mut state.later));
+            let hops = state.hops + 1;
+            drop(state);
+            if hops > HOPS_MAX {
+                warn!(hops, "threads are left to the recovery: too many invocations follow from each other");
+                continue;
+            }
+            self.sender.send(Threads::cut(now, hops), later, hops);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Sends invocations to functions, and messages to the queue.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::ErrorMetadata;
+use hark_engine::{Assignment, StorageError, Surroundings, Timestamp};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+use super::payload::Threads;
+use super::{DELAY_MAX, LambdaSettings};
+use crate::aws::{Aws, PAUSE, PAUSE_MAX, Request, Service, Verdict, chain, drawn_below, verdict};
+use crate::surroundings::System;
+
+/// How long one try may take.
+const TRY_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a request is tried again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many requests are in flight at a time.
+const WIDTH: usize = 16;
+
+/// How many messages a queue takes in one request.
+const MESSAGES_MAX: usize = 10;
+
+pub(super) struct Sender {
+    aws: Aws,
+    settings: LambdaSettings,
+    services: OnceLock<Result<Arc<Services>, StorageError>>,
+}
+
+struct Services {
+    lambda: Service,
+    sqs: Service,
+}
+
+/// A request that is not sent yet.
+struct Letter {
+    to_queue: bool,
+    url: String,
+    headers: Vec<(&'static str, &'static str)>,
+    body: Vec<u8>,
+}
+
+impl Sender {
+    pub fn new(aws: Aws, settings: LambdaSettings) -> Sender {
+        Sender { aws, settings, services: OnceLock::new() }
+    }
+
+    /// Sends all of these. What cannot be sent is given up.
+    pub fn send(&self, now: Vec<Threads>, later: Vec<(Timestamp, Assignment)>, hops: u32) {
+        let services = match self.services() {
+            Ok(services) => services,
+            Err(error) => return warn!(%error, "hints cannot be sent"),
+        };
+        let mut letters: Vec<Letter> = now.iter().map(|threads| self.invocation(services, threads)).collect();
+        if let Some(queue) = &self.settings.timers {
+            letters.extend(messages(services, queue, later, hops));
+        }
+        let sent = self.aws.wait(send_all(services.clone(), letters));
+        if let Err(error) = sent {
+            warn!(%error, "hints are not sent");
+        }
+    }
+
+    fn services(&self) -> Result<&Arc<Services>, StorageError> {
+        let connect = || {
+            let service = |name| Service::new(&self.aws, name, self.aws.endpoint(name)?, TRY_TIME_MAX);
+            Ok(Arc::new(Services { lambda: service("lambda")?, sqs: service("sqs")? }))
+        };
+        self.services.get_or_init(connect).as_ref().map_err(Clone::clone)
+    }
+
+    fn invocation(&self, services: &Services, threads: &Threads) -> Letter {
+        let base = base(&services.lambda, "lambda");
+        let LambdaSettings { function, qualifier, .. } = &self.settings;
+        let qualifier = qualifier.as_ref().map(|name| format!("?Qualifier={name}")).unwrap_or_default();
+        Letter {
+            to_queue: false,
+            url: format!("{base}/2015-03-31/functions/{function}/invocations{qualifier}"),
+            headers: vec![("x-amz-invocation-type", "Event"), ("content-type", "application/json")],
+            body: threads.to_json(),
+        }
+    }
+}
+
+fn base(service: &Service, name: &str) -> String {
+    match service.endpoint() {
+        Some(endpoint) => endpoint.to_owned(),
+        None => format!("https://{name}.{}.{}", service.region(), service.domain()),
+    }
+}
+
+/// Messages that the queue delivers when their times have come: for each second those of all threads together.
+fn messages(services: &Services, queue: &str, mut later: Vec<(Timestamp, Assignment)>, hops: u32) -> Vec<Letter> {
+    later.sort_by_key(|(until, _)| *until);
+    let now = System.steady_now();
+    // Rounded up: a message that is early would have to be sent again.
+    let delay = |until: Timestamp| until.since(now).as_millis().div_ceil(1_000).min(u128::from(DELAY_MAX.as_secs()));
+    let mut entries: Vec<Value> = Vec::new();
+    for together in later.chunk_by(|(one, _), (next, _)| delay(*one) == delay(*next)) {
+        let threads = together.iter().map(|(_, assignment)| assignment.clone()).collect();
+        for payload in Threads::cut(threads, hops) {
+            let body = String::from_utf8(payload.to_json()).expect("JSON is UTF-8");
+            let id = entries.len().to_string();
+            entries.push(json!({"Id": id, "MessageBody": body, "DelaySeconds": delay(together[0].0) as u64}));
+        }
+    }
+    let letter = |entries: &[Value]| Letter {
+        to_queue: true,
+        url: format!("{}/", base(&services.sqs, "sqs")),
+        headers: vec![("content-type", "application/x-amz-json-1.0"), ("x-amz-target", "AmazonSQS.SendMessageBatch")],
+        body: json!({"QueueUrl": queue, "Entries": entries}).to_string().into_bytes(),
+    };
+    entries.chunks(MESSAGES_MAX).map(letter).collect()
+}
+
+/// Sends letters, some at a time.
+async fn send_all(services: Arc<Services>, letters: Vec<Letter>) -> Result<(), StorageError> {
+    let (mut letters, mut sending) = (letters.into_iter(), JoinSet::new());
+    loop {
+        while sending.len() < WIDTH {
+            let Some(letter) = letters.next() else { break };
+            let services = services.clone();
+            sending.spawn(async move {
+                if let Err(error) = send(&services, &letter).await {
+                    warn!(error, url = letter.url, "hints are lost");
+                }
+            });
+        }
+        if sending.join_next().await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Sends a letter, and sends it again if it may help: to be delivered twice does no harm.
+async fn send(services: &Services, letter: &Letter) -> Result<(), String> {
+    let service = if letter.to_queue { &services.sqs } else { &services.lambda };
+    let request = Request { method: "POST", url: letter.url.clone(), headers: &letter.headers, body: &letter.body };
+    let (begun, mut bound) = (Instant::now(), PAUSE);
+    loop {
+        let error = match service.send(&request).await {
+            Ok((answer, body)) => match refusal(&answer, &body) {
+                None => return Ok(()),
+                Some(refusal) => SdkError::service_error(refusal, answer),
+            },
+            Err(error) => error,
+        };
+        let text = match &error {
+            SdkError::ServiceError(refused) => refused.err().to_string(),
+            error => chain(error),
+        };
+        let pause = drawn_below(bound);
+        if !matches!(verdict(&error), Verdict::Again | Verdict::AgainInDoubt) || begun.elapsed() + pause > PATIENCE {
+            return Err(text);
+        }
+        debug!(text, "a hint is sent again");
+        tokio::time::sleep(pause).await;
+        bound = (bound * 2).min(PAUSE_MAX);
+    }
+}
+
+/// What an answer says if it is an error. A queue also says so of single messages in an answer that is none.
+fn refusal(answer: &HttpResponse, body: &[u8]) -> Option<ErrorMetadata> {
+    let told: Value = serde_json::from_slice(body).unwrap_or_default();
+    let status = answer.status();
+    if status.is_success() {
+        let failed = told["Failed"].get(0)?;
+        let code = if failed["SenderFault"] == true { "SenderFault" } else { "ServiceUnavailable" };
+        return Some(ErrorMetadata::builder().code(code).message(failed.to_string()).build());
+    }
+    let kind = answer.headers().get("x-amzn-errortype").or_else(|| told["__type"].as_str());
+    // Such as `ThrottlingException:http://...` or `com.amazonaws.sqs#QueueDoesNotExist`.
+    let kind =
+        kind.map(|kind| kind.split(':').next().unwrap_or(kind)).map(|kind| kind.rsplit('#').next().unwrap_or(kind));
+    let kind = kind.or((status.as_u16() == 429).then_some("TooManyRequestsException"));
+    let message = told["message"].as_str().or_else(|| told["Message"].as_str()).unwrap_or_default();
+    let message = format!("status {}: {message}", status.as_u16());
+    let mut error = ErrorMetadata::builder().message(message);
+    if let Some(kind) = kind {
+        error = error.code(kind);
+    }
+    Some(error.build())
+}

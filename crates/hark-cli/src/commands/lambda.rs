@@ -1,0 +1,233 @@
+//! `hark` as the program of a function of AWS Lambda, where its file is named `bootstrap`.
+//!
+//! The process may be frozen between two invocations, so nothing of the engine runs then: an invocation is answered when
+//! everything has been written, and all hints are sent.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use hark_backends::System;
+use hark_backends::invoker::lambda::{Invocation, Lambda, RuntimeApi, Threads};
+use hark_backends::storage::dynamodb::{self, DynamoSettings};
+use hark_engine::outside::Outside;
+use hark_engine::{
+    Assignment, Deadline, Engine, Keyed, Labels, Scope, SessionId, Start, Storage, StorageError, Surroundings,
+    Timestamp,
+};
+use hark_lambda::{Event, StartOfSession};
+use hark_machine::Program;
+use serde_json::{Value, json};
+
+use super::kept::outside_failure;
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::instance;
+use crate::program::Compiled;
+use crate::project::{self, Project};
+use crate::render::Style;
+use crate::report::{self, Json};
+use crate::session;
+use crate::storage;
+use crate::value;
+
+/// The name of the program's file in the package of a function.
+const FILE_NAME: &str = "bootstrap";
+
+/// The variable that names the folder of the package.
+const FOLDER_VARIABLE: &str = "LAMBDA_TASK_ROOT";
+
+/// How much of an invocation's time is kept to write what has happened and to send hints. Calls end before that.
+const RESERVE: Duration = Duration::from_secs(3);
+
+/// A recovery dispatches the timers that run out before the next one, which is a minute later.
+const RECOVERY_HORIZON: Duration = Duration::from_secs(90);
+
+/// Whether this process was started as the program of a function, from the words of its command line. Lambda then tells in the
+/// further ones which program it is in place of: that of Python, if the function's runtime has one.
+pub fn is_asked(words: &[OsString]) -> bool {
+    words.first().is_some_and(|program| Path::new(program).file_name() == Some(FILE_NAME.as_ref()))
+}
+
+/// Handles events until Lambda ends the process.
+///
+/// # Errors
+/// If the interface of Lambda cannot be used, or nothing can be begun.
+pub fn run(words: &[OsString]) -> Result<u8, Failure> {
+    let name = instance::of_environment()?;
+    let name = name.ok_or_else(|| Failure::usage("HARK_INSTANCE does not name the instance"))?;
+    let project = load_project();
+    let (table, lambda) = instance::open(&name, settings(project.as_ref().ok()))?;
+    let api = RuntimeApi::of_environment(table.aws().clone()).ok_or_else(|| {
+        Failure::usage("this program runs in functions of AWS Lambda, and AWS_LAMBDA_RUNTIME_API is not set")
+    })?;
+    let function = match project {
+        Ok(project) => Function::begin(project, Arc::new(table), lambda, words.get(1).map(PathBuf::from)),
+        Err(failure) => {
+            let text = failure.drawn(Style::for_stderr());
+            api.fail_to_begin("Hark.CannotBegin", &text).map_err(storage::failure)?;
+            return Err(failure);
+        }
+    };
+    loop {
+        let invocation = api.next().map_err(storage::failure)?;
+        let told = match function.handle(&invocation) {
+            Ok(answer) => api.answer(&invocation.id, &answer),
+            Err(failure) => api.fail(&invocation.id, "Hark.Failed", failure.drawn(Style::for_stderr()).trim_end()),
+        };
+        told.map_err(storage::failure)?;
+    }
+}
+
+/// How the table is used; where it is the environment says.
+fn settings(project: Option<&Project>) -> DynamoSettings {
+    let settings = project.map(|project| &project.settings);
+    let lease = settings.and_then(|settings| settings.lease).unwrap_or(dynamodb::LEASE);
+    let ttl = settings.and_then(|settings| settings.dynamodb.ttl);
+    let bucket = env::var("HARK_BUCKET").ok().filter(|bucket| !bucket.is_empty());
+    DynamoSettings { bucket, ttl, lease, ..DynamoSettings::default() }
+}
+
+/// A function of Lambda.
+struct Function {
+    storage: Arc<dyn Storage>,
+    lambda: Arc<Lambda>,
+    engine: Arc<Engine>,
+}
+
+impl Function {
+    /// Everything that invocations share.
+    fn begin(
+        mut project: Project,
+        storage: Arc<dyn Storage>,
+        lambda: Arc<Lambda>,
+        interpreter: Option<PathBuf>,
+    ) -> Function {
+        project.settings.python = interpreter.or(project.settings.python);
+        // One call at a time: an invocation has one processor, or little more.
+        let ports = session::ports_of_worker(&project, storage.clone(), 1);
+        let engine = Arc::new(Engine::for_assigned(session::options(&project), ports));
+        Function { storage, lambda, engine }
+    }
+
+    /// Handles an event, and answers when nothing of it is left to do here.
+    fn handle(&self, invocation: &Invocation) -> Result<Value, Failure> {
+        // The process may have been frozen for hours.
+        System.follow_clock();
+        let end = Timestamp(u64::try_from(invocation.deadline.as_micros()).unwrap_or(u64::MAX));
+        self.engine.set_deadline(Some(Deadline::new(System.steady_now(), end, RESERVE)));
+        let event = Event::parse(&invocation.event).map_err(|error| Failure::usage(error.to_string()))?;
+        let handled = self.attended(|| match event {
+            Event::Threads(payloads) => self.run_threads(payloads),
+            Event::Recover => self.recover(),
+            Event::Start(start) => self.start(start, &invocation.id),
+        });
+        self.lambda.flush();
+        handled?
+    }
+
+    /// Does something while leases are renewed.
+    fn attended<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let attend = || self.engine.attend(Scope::Own, &stop, &|_, _| {});
+            let attendant = thread::Builder::new().name("attendant".to_owned()).spawn_scoped(scope, attend);
+            let attendant = attendant.map_err(|error| Failure::system("cannot start a thread", &error))?;
+            let done = work();
+            stop.store(true, Ordering::Release);
+            if let Some(catalog) = self.storage.catalog() {
+                catalog.ring();
+            }
+            // Leases that it could not renew others take. The panic hook has reported a panic.
+            let _ = attendant.join();
+            Ok(done)
+        })
+    }
+
+    /// Runs threads that other processes hand over.
+    fn run_threads(&self, payloads: Vec<Value>) -> Result<Value, Failure> {
+        let (mut assignments, mut hops) = (Vec::new(), 0);
+        for payload in payloads {
+            let refused = |why: String| Failure::usage(format!("the event cannot be understood: {why}"));
+            let threads: Threads = serde_json::from_value(payload).map_err(|error| refused(error.to_string()))?;
+            hops = hops.max(threads.hops());
+            assignments.extend(threads.assignments().map_err(refused)?);
+        }
+        self.lambda.set_hops(hops);
+        self.run_assigned(&assignments)?;
+        Ok(json!({"threads": assignments.len()}))
+    }
+
+    /// A session that the storage does not let continue must not keep the others from it: Lambda would send the event again.
+    fn run_assigned(&self, assignments: &[Assignment]) -> Result<(), Failure> {
+        match self.engine.run_assigned(assignments) {
+            Ok(_) => Ok(()),
+            Err(error @ StorageError::Transient(_)) => Err(storage::failure(error)),
+            Err(error) => {
+                crate::output::tell(&storage::failure(error).drawn(Style::for_stderr()));
+                Ok(())
+            }
+        }
+    }
+
+    fn recover(&self) -> Result<Value, Failure> {
+        self.lambda.set_hops(0);
+        let horizon = System.steady_now().after(RECOVERY_HORIZON);
+        let recovered = self.engine.recover(horizon).map_err(storage::failure)?;
+        Ok(json!({"threads": recovered.threads, "timers": recovered.timers}))
+    }
+
+    /// Starts a session, and runs of it what fits into this invocation.
+    fn start(&self, start: StartOfSession, request: &str) -> Result<Value, Failure> {
+        self.lambda.set_hops(0);
+        let StartOfSession { function, arguments, key } = start;
+        let mut loaded = project::load(None, config().as_deref())?;
+        let executable = Compiled::new(&mut loaded).into_executable()?;
+        let arguments = arguments.iter().map(|argument| value::from_json(&argument.to_string()));
+        let Entry { callee, arguments } =
+            Entry::with_values(&executable, &function, arguments.collect::<Result<_, _>>()?)?;
+        let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
+        // An event that failed, or is delivered twice, has the id of the first request.
+        let labels = Labels { key: Some(key.unwrap_or_else(|| format!("request {request}"))), ..Labels::default() };
+        let begun = self.engine.begin_assigned(Start { labels, ..Start::new(Arc::new(program), callee, arguments) });
+        let id = match begun.map_err(storage::failure)? {
+            Keyed::New(assignment) => {
+                self.run_assigned(std::slice::from_ref(&assignment))?;
+                assignment.session
+            }
+            Keyed::Known(id) => id,
+        };
+        self.report(&id)
+    }
+
+    /// What has become of a session so far.
+    fn report(&self, id: &SessionId) -> Result<Value, Failure> {
+        let outside = Outside::open(&*self.storage, &System, id).map_err(outside_failure)?;
+        let report = outside.report(true).map_err(outside_failure)?;
+        let mut json = Json::new(Vec::new());
+        let written = json
+            .open('{')
+            .and_then(|()| report::write_report(&report, outside.program().executable(), &mut json))
+            .and_then(|()| json.close('}'))
+            .and_then(|()| json.finish());
+        let text = written.map_err(Failure::Output)?;
+        serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("the report cannot be read: {error}")))
+    }
+}
+
+/// The project in the package. Its file of settings is named, because its owner is not the user that runs functions.
+fn load_project() -> Result<Project, Failure> {
+    if let Some(folder) = env::var_os(FOLDER_VARIABLE) {
+        env::set_current_dir(folder).map_err(|error| Failure::system("cannot enter the package's folder", &error))?;
+    }
+    project::load_here(config().as_deref())
+}
+
+fn config() -> Option<PathBuf> {
+    let path = PathBuf::from(crate::config::FILE_NAME);
+    path.is_file().then_some(path)
+}

@@ -1,0 +1,158 @@
+//! What an invocation is asked: told from the event that it is given.
+
+use serde_json::{Map, Value};
+
+/// The key of events that Hark itself sends. Its value is the version of their format, which their reader checks.
+const OWN: &str = "hark";
+
+/// What an invocation is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// To run these threads: payloads as they were sent, by an invocation or through the queue of timers.
+    Threads(Vec<Value>),
+    /// To look for threads that were lost, or are due soon.
+    Recover,
+    /// To start a session.
+    Start(StartOfSession),
+}
+
+/// A session to start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartOfSession {
+    /// The function to call.
+    pub function: String,
+    /// Its arguments.
+    pub arguments: Vec<Value>,
+    /// Of events with the same key only the first starts a session.
+    pub key: Option<String>,
+}
+
+/// An event that says nothing of this.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadEvent {
+    /// It is not JSON.
+    #[error("the event is not JSON: {0}")]
+    NotJson(String),
+    /// It is something else.
+    #[error("the event is none that Hark knows: {0}")]
+    Unknown(&'static str),
+}
+
+impl Event {
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// If it is none that Hark knows.
+    pub fn parse(event: &[u8]) -> Result<Event, BadEvent> {
+        match serde_json::from_slice(event).map_err(|error| BadEvent::NotJson(error.to_string()))? {
+            Value::Object(event) => Event::of_object(event),
+            _ => Err(BadEvent::Unknown("it is not an object")),
+        }
+    }
+
+    fn of_object(event: Map<String, Value>) -> Result<Event, BadEvent> {
+        if event.contains_key(OWN) {
+            return Event::of_own(event);
+        }
+        if let Some(records) = event.get("Records").and_then(Value::as_array) {
+            return timers(records);
+        }
+        start(&event).map(Event::Start)
+    }
+
+    fn of_own(event: Map<String, Value>) -> Result<Event, BadEvent> {
+        if event.contains_key("threads") {
+            return Ok(Event::Threads(vec![Value::Object(event)]));
+        }
+        if event.get("recover") == Some(&Value::Bool(true)) {
+            return Ok(Event::Recover);
+        }
+        let Some(Value::String(function)) = event.get("schedule") else {
+            return Err(BadEvent::Unknown("it has neither `threads` nor `recover` nor `schedule`"));
+        };
+        Ok(Event::Start(StartOfSession { function: function.clone(), arguments: Vec::new(), key: None }))
+    }
+}
+
+/// Messages of the queue.
+fn timers(records: &[Value]) -> Result<Event, BadEvent> {
+    let payload = |record: &Value| {
+        let body = record.get("body").and_then(Value::as_str).ok_or(BadEvent::Unknown("a record has no text"))?;
+        let payload: Value = serde_json::from_str(body).map_err(|error| BadEvent::NotJson(error.to_string()))?;
+        match payload.get(OWN) {
+            Some(_) => Ok(payload),
+            None => Err(BadEvent::Unknown("a message of the queue is not Hark's")),
+        }
+    };
+    records.iter().map(payload).collect::<Result<_, _>>().map(Event::Threads)
+}
+
+/// `{"function": "main", "args": [1, 2], "key": "order-17"}`
+fn start(event: &Map<String, Value>) -> Result<StartOfSession, BadEvent> {
+    let text = |name: &str, wrong: &'static str| match event.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(BadEvent::Unknown(wrong)),
+    };
+    let function = text("function", "its `function` is not a text")?;
+    let function = function.ok_or(BadEvent::Unknown("it has no `function`"))?;
+    let arguments = match event.get("args") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(arguments)) => arguments.clone(),
+        Some(_) => return Err(BadEvent::Unknown("its `args` are not a list")),
+    };
+    Ok(StartOfSession { function, arguments, key: text("key", "its `key` is not a text")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(event: &Value) -> Result<Event, BadEvent> {
+        Event::parse(event.to_string().as_bytes())
+    }
+
+    #[test]
+    fn events_of_hark_itself() {
+        let threads = json!({"hark": 1, "threads": ["a/0/7/free"], "hops": 3});
+        assert_eq!(parsed(&threads), Ok(Event::Threads(vec![threads.clone()])));
+        assert_eq!(parsed(&json!({"hark": 1, "recover": true})), Ok(Event::Recover));
+        let messages = json!({"Records": [{"body": threads.to_string()}, {"body": threads.to_string()}]});
+        assert_eq!(parsed(&messages), Ok(Event::Threads(vec![threads.clone(), threads])));
+        let Ok(Event::Start(start)) = parsed(&json!({"hark": 1, "schedule": "nightly"})) else { panic!() };
+        assert_eq!((start.function.as_str(), start.arguments.len()), ("nightly", 0));
+    }
+
+    #[test]
+    fn an_event_starts_a_session() {
+        let event = json!({"function": "main", "args": [1, {"a": null}], "key": "order-17"});
+        let start = StartOfSession {
+            function: "main".to_owned(),
+            arguments: vec![json!(1), json!({"a": null})],
+            key: Some("order-17".to_owned()),
+        };
+        assert_eq!(parsed(&event), Ok(Event::Start(start)));
+        let Ok(Event::Start(start)) = parsed(&json!({"function": "f"})) else { panic!() };
+        assert_eq!((start.arguments, start.key), (Vec::new(), None));
+    }
+
+    #[test]
+    fn other_events_are_refused() {
+        for bad in [
+            json!([1]),
+            json!({"fuction": "main"}),
+            json!({"function": 1}),
+            json!({"function": "main", "args": {"a": 1}}),
+            json!({"function": "main", "key": 7}),
+            json!({"hark": 1}),
+            json!({"Records": [{"body": "{}"}]}),
+            json!({"Records": [{"messageId": "x"}]}),
+        ] {
+            assert!(matches!(parsed(&bad), Err(BadEvent::Unknown(_))), "{bad}");
+        }
+        assert!(matches!(Event::parse(b"{"), Err(BadEvent::NotJson(_))));
+        assert!(matches!(parsed(&json!({"Records": [{"body": "{"}]})), Err(BadEvent::NotJson(_))));
+    }
+}

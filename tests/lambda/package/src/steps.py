@@ -1,0 +1,10 @@
+import time
+
+
+def step(n):
+    return n * 2
+
+
+def hang(seconds):
+    time.sleep(seconds)
+    return "late"
