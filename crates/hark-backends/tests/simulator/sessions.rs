@@ -4,7 +4,7 @@ use super::{Act, check, check_with};
 
 #[test]
 fn a_thread_alone() {
-    check(1_000, "fn main() { print(\"a\"); print(\"b\"); 42 }", &[], "42");
+    check(400, "fn main() { print(\"a\"); print(\"b\"); 42 }", &[], "42");
 }
 
 #[test]
@@ -13,7 +13,7 @@ fn nested_fan_outs() {
         fn leaf(n) { print(n); n }
         fn branch(n) { a = async leaf(n * 10); b = async leaf(n * 10 + 1); print(n); (await a) + await b }
         fn main() { a = async branch(1); b = async branch(2); c = async branch(3); x = await a; print(\"a\"); x + (await b) + await c }";
-    check(1_000, text, &[], "123");
+    check(400, text, &[], "123");
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn a_chain_of_calls() {
     let text = "
         import(echo, outside, 1); import(say, outside, 1);
         fn main() { a = echo(1); print(a); b = echo(a + 1); c = say(\"x\"); print(c); d = echo(b + 1); d * 10 }";
-    check(1_000, text, &[], "30");
+    check(400, text, &[], "30");
 }
 
 /// The output of a running call is saved text by text. The texts of the try that counts are complete, without
@@ -32,7 +32,7 @@ fn calls_that_print_much() {
         import(chat, outside, 1); import(say, outside, 1);
         fn talk(who) { a = chat(who); print(a); b = say(who); chat(b) }
         fn main() { a = async talk(\"a\"); b = async talk(\"b\"); c = chat(\"c\"); (await a) + (await b) + c }";
-    check(1_000, text, &[], "chatted said achatted said bchatted c");
+    check(400, text, &[], "chatted said achatted said bchatted c");
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_chain_of_returned_futures() {
         fn f(n) { if n == 0 { sleep(0.01); 7 } else { async f(n - 1) } }
         fn same(f) { f }
         fn main() { a = async f(6); b = async same(a); (await b) + await a }";
-    check(1_000, text, &[], "14");
+    check(400, text, &[], "14");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn sleeps() {
     let text = "
         fn nap(n) { sleep(n); print(n); n }
         fn main() { a = async nap(1); b = async nap(3600); async nap(2); sleep(1.5); (await a) + await b }";
-    check(1_000, text, &[], "3601");
+    check(400, text, &[], "3601");
 }
 
 /// A thread is checked only once for each due time, so none may be missed, whatever the clock does.
@@ -59,7 +59,7 @@ fn threads_that_sleep_again_and_again() {
         fn nap(n, times) { if times == 0 { n } else { sleep(n / 1000); nap(n, times - 1) } }
         fn main() { a = async nap(1, 5); b = async nap(7, 3); c = async nap(300, 2); d = async nap(0, 4);
                     (await a) + (await b) + (await c) + await d }";
-    check(1_000, text, &[], "308");
+    check(400, text, &[], "308");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn promises() {
         fn wait(f) { x = await f; print(x); x }
         fn main() { f = future(\"mail\", 1); a = async wait(f); b = async wait(f); c = async wait(future(\"mail\", 2));
                     (await a) + (await b) + await c }";
-    check(1_000, text, &[Act::Resolve("mail/1", 5), Act::Resolve("mail/2", 7)], "17");
+    check(400, text, &[Act::Resolve("mail/1", 5), Act::Resolve("mail/2", 7)], "17");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn promises_that_many_wait_for() {
         fn start(n, f, all) { if n == 0 { all } else { start(n - 1, f, append(all, async wait(f))) } }
         fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }
         fn main() { total(start(30, future(\"mail\", 1), []), 0) }";
-    check(500, text, &[Act::Resolve("mail/1", 1)], "30");
+    check(250, text, &[Act::Resolve("mail/1", 1)], "30");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn futures_that_many_wait_for() {
         fn start(n, f, all) { if n == 0 { all } else { start(n - 1, f, append(all, async wait(f))) } }
         fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }
         fn main() { total(start(30, async slow(), []), 0) }";
-    check(500, text, &[], "30");
+    check(250, text, &[], "30");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn failures() {
         fn wait(f) { await f }
         fn call() { fail(1) }
         fn main() { a = async bad(1); b = async wait(a); c = async wait(a); async wait(b); d = async call(); print(\"x\"); await c }";
-    check(1_000, text, &[], "failed: no");
+    check(400, text, &[], "failed: no");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_promise_that_fails() {
     let text = "
         fn wait(f) { await f }
         fn main() { f = future(\"mail\", 1); async wait(f); print(\"x\"); 3 }";
-    check(1_000, text, &[Act::Fail("mail/1", "no mail")], "3");
+    check(400, text, &[Act::Fail("mail/1", "no mail")], "3");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn sessions_that_are_retried() {
         fn one(n) { print(n); x = unready(n); print(x); echo(x) }
         fn wait(f) { await f }
         fn main() { a = async one(1); b = async wait(async one(2)); async one(3); (await a) + await b }";
-    check(1_000, text, &[Act::Retry], "3");
+    check(400, text, &[Act::Retry], "3");
 }
 
 /// A thread that ended with a Future that has failed, or fails later, follows it again.
@@ -131,7 +131,7 @@ fn retried_threads_that_had_returned_futures() {
         fn same(f) { f }
         fn main() { a = async one(1); b = async same(a); c = async same(async slow(2)); sleep(1);
                     d = async same(b); async same(c); d }";
-    check(1_000, text, &[Act::Retry], "1");
+    check(400, text, &[Act::Retry], "1");
 }
 
 /// The first thread fails with its own error, another one in a call after a sleep, and many at once.
@@ -146,7 +146,7 @@ fn retries_of_all_kinds() {
         fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }
         fn main() { all = start(20, []); p = async after_promise(future(\"p\", 1)); q = async through(async through(p));
                     x = unready(5); print(x); x + total(all, 0) + await q }";
-    check(500, text, &[Act::Resolve("p/1", 7), Act::Retry], "222");
+    check(250, text, &[Act::Resolve("p/1", 7), Act::Retry], "222");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn sessions_that_are_cancelled() {
         fn leaf(n) { print(n); echo(n) }
         fn branch(n) { a = async leaf(n * 10); b = async leaf(n * 10 + 1); sleep(1); (await a) + await b }
         fn main() { a = async branch(1); b = async branch(2); (await a) + await b }";
-    check(1_000, text, &[Act::CancelNow], "62");
+    check(400, text, &[Act::CancelNow], "62");
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_call_that_kills() {
         fn drink() { poison(1) }
         fn leaf(n) { print(n); n }
         fn main() { sum = (await async leaf(1)) + await async leaf(2); async drink(); sum }";
-    check_with(500, 30, text, &[], "3");
+    check_with(250, 30, text, &[], "3");
 }
 
 #[test]
@@ -220,5 +220,5 @@ fn many_who_wait_for_one_promise_after_another() {
         fn sum(all, n) { if n == length(all) { 0 } else { (await nth(all, n)) + sum(all, n + 1) } }
         fn main() { sum(start(30), 0) }";
     let acts = [Act::Resolve("p/1", 100), Act::Resolve("p/2", 1_000)];
-    check(1_000, text, &acts, "33465");
+    check(400, text, &acts, "33465");
 }
