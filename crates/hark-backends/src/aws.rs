@@ -4,23 +4,34 @@
 //! Only the table has a generated client. The few calls on other services are signed by hand, with the SDK's own signature and HTTP
 //! client ([`Service`]): each further client would take as long to compile as that of DynamoDB, and would be in every bundle.
 
+mod buckets;
+mod cloudformation;
+mod error;
+mod query;
+pub(crate) mod s3;
 mod service;
 mod verdict;
 
 use std::env;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hark_engine::StorageError;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::surroundings::random;
+pub use buckets::Buckets;
+pub use cloudformation::{Change, ChangeSet, CloudFormation, Stack, StackEvent, StackResource, TemplateSource};
+pub use error::AwsError;
 pub(crate) use service::{Request, Service};
 pub(crate) use verdict::{Verdict, chain, lacks_credentials, verdict};
 
@@ -85,6 +96,15 @@ impl Aws {
         self.connected()?.runtime.as_ref().expect("it has not been dropped").block_on(request)
     }
 
+    /// The region, if one is set.
+    ///
+    /// # Errors
+    /// If there are no threads for the network.
+    pub fn region(&self) -> Result<Option<String>, AwsError> {
+        let set = self.loaded()?.region().map(|region| region.as_ref().to_owned());
+        Ok(set.filter(|region| !region.is_empty()))
+    }
+
     /// What the environment and the profiles say.
     pub(crate) fn loaded(&self) -> Result<&SdkConfig, StorageError> {
         Ok(&self.connected()?.loaded)
@@ -122,6 +142,30 @@ pub(crate) fn place_of(endpoint: Option<&str>, region: Option<&Region>) -> Strin
 /// A pause before the next try.
 pub(crate) fn drawn_below(bound: Duration) -> Duration {
     Duration::from_micros(random() % (bound.as_micros() as u64 + 1))
+}
+
+/// Asks something, and asks again while that may help, so long at most. What is asked must be of the kind that may happen twice.
+pub(crate) async fn retried<E: ProvideErrorMetadata, T, F>(
+    patience: Duration,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, SdkError<E, HttpResponse>>
+where
+    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+{
+    let (begun, mut bound) = (Instant::now(), PAUSE);
+    loop {
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let pause = drawn_below(bound);
+        let may_help = matches!(verdict(&error), Verdict::Again | Verdict::AgainInDoubt);
+        if !may_help || begun.elapsed() + pause > patience {
+            return Err(error);
+        }
+        tokio::time::sleep(pause).await;
+        bound = (bound * 2).min(PAUSE_MAX);
+    }
 }
 
 fn connect(settings: &AwsSettings) -> Result<Connected, StorageError> {

@@ -4,6 +4,7 @@
 //! decides: if it is the name of a command, it is moved to the front, otherwise `run` is inserted there. This leaves no
 //! ambiguity to the parser.
 
+#[cfg(feature = "lambda")]
 mod deploy;
 mod labels;
 mod leading;
@@ -18,6 +19,7 @@ use std::ffi::OsString;
 
 use clap::{Args as _, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+#[cfg(feature = "lambda")]
 pub use deploy::*;
 pub use labels::*;
 pub use options::*;
@@ -96,8 +98,11 @@ pub enum Command {
     #[command(hide = true)]
     WorkerProcess(WorkerProcess),
     /// Deploy the project to AWS Lambda
-    #[command(hide = true)]
+    #[cfg(feature = "lambda")]
     Deploy(Deploy),
+    /// Remove what `hark deploy` has made
+    #[cfg(feature = "lambda")]
+    Destroy(Destroy),
     /// Show the documentation of a builtin, or list all builtins
     Doc(Doc),
     /// Explain an error code, or a kind of runtime error
@@ -200,7 +205,10 @@ impl Command {
             Command::Check(wanted) => &wanted.config,
             Command::Test(wanted) => &wanted.config,
             Command::Sync(wanted) => &wanted.config,
+            #[cfg(feature = "lambda")]
             Command::Deploy(wanted) => &wanted.config,
+            #[cfg(feature = "lambda")]
+            Command::Destroy(wanted) => &wanted.config,
             Command::Bench(wanted) => &wanted.config,
             Command::Sessions(wanted) => &wanted.kept.config,
             Command::Show(wanted) => &wanted.kept.config,

@@ -6,7 +6,10 @@ pub mod cancel;
 mod changed;
 pub mod check;
 pub mod completions;
+#[cfg(feature = "lambda")]
 pub mod deploy;
+#[cfg(feature = "lambda")]
+pub mod destroy;
 pub mod doc;
 pub mod explain;
 pub mod history;

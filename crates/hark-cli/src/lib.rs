@@ -11,6 +11,8 @@ mod age;
 mod args;
 mod commands;
 mod config;
+#[cfg(feature = "lambda")]
+mod deployed;
 mod entry;
 mod failure;
 #[cfg(feature = "lambda")]
@@ -108,7 +110,10 @@ fn do_command(command: &Command, platform: Option<&OpenPlatform>) -> Result<u8, 
         Command::Test(wanted) => commands::test::test(wanted),
         Command::Init(wanted) => commands::init::init(wanted),
         Command::Sync(wanted) => commands::sync::sync(wanted),
+        #[cfg(feature = "lambda")]
         Command::Deploy(wanted) => commands::deploy::deploy(wanted),
+        #[cfg(feature = "lambda")]
+        Command::Destroy(wanted) => commands::destroy::destroy(wanted),
         Command::Doc(wanted) => commands::doc::doc(wanted),
         Command::Explain(wanted) => commands::explain::explain(wanted),
         Command::Completions(wanted) => commands::completions::completions(wanted),

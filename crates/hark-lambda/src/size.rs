@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use hark_bytecode::{Attributes, Executable};
 
+use crate::names::InstanceName;
 use crate::settings::InstanceSettings;
 
 /// The least memory of a function of Lambda, in MB.
@@ -65,6 +66,12 @@ impl Size {
     /// The end of the function's name.
     pub fn suffix(self) -> String {
         if self.is_main { String::new() } else { format!("-m{}-t{}", self.memory, self.timeout) }
+    }
+
+    /// The size of a function of an instance, from its name. None for the main function, whose name does not tell.
+    pub fn of_function(name: &str, instance: &InstanceName) -> Option<Size> {
+        let (memory, timeout) = name.strip_prefix(&instance.stack())?.strip_prefix("-m")?.split_once("-t")?;
+        Some(Size { memory: memory.parse().ok()?, timeout: timeout.parse().ok()?, is_main: false })
     }
 
     /// The function for what needs this much memory and time, in an instance with this main function.
@@ -132,6 +139,16 @@ mod tests {
     #[test]
     fn a_program_without_attributes_needs_the_main_function_only() {
         assert_eq!(sizes("import(f, m, 1); fn main() { f(1) }"), Ok(vec![String::new()]));
+    }
+
+    #[test]
+    fn a_functions_name_tells_its_size() {
+        let instance: InstanceName = "shop".parse().unwrap();
+        let size = Size { memory: 2048, timeout: 610, is_main: false };
+        assert_eq!(Size::of_function(&instance.function(size), &instance), Some(size));
+        for other in ["hark-shop", "hark-other-m1-t1", "hark-shop-m1", "hark-shop-mx-t1"] {
+            assert_eq!(Size::of_function(other, &instance), None);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod queues;
 mod table;
 mod triggers;
 
-pub use functions::BOOTSTRAP;
+pub use functions::{BOOTSTRAP, PACKAGES, PYTHON};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 

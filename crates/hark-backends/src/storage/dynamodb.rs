@@ -24,7 +24,6 @@ mod pack;
 mod parts;
 mod programs;
 mod requests;
-mod s3;
 mod session;
 mod settings;
 mod space;

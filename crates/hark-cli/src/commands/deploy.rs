@@ -1,197 +1,119 @@
 //! `hark deploy`: puts a project into an account of AWS, where threads run in invocations of AWS Lambda.
 
+pub mod account;
 mod modules;
+mod prepare;
 mod settings;
+pub mod stack;
 
-use std::env;
+use std::collections::BTreeMap;
 use std::fs;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
 
-use hark_backends::System;
-use hark_bytecode::{Binding, Executable};
-use hark_compiler::Code as DiagnosticCode;
-use hark_engine::Surroundings;
-use hark_lambda::package::{Package, UNPACKED_BYTES_MAX, Written};
-use hark_lambda::template::BOOTSTRAP;
-use hark_lambda::{Architecture, Code, Deployment, InstanceName, InstanceSettings, Runtime, sizes_of};
+use hark_backends::aws::Change;
+use hark_lambda::{InstanceName, Size};
 
 use super::FINISHED;
 use crate::args::Deploy;
-use crate::config::RuntimeName;
+use crate::deployed;
 use crate::failure::Failure;
 use crate::output;
-use crate::program::Compiled;
 use crate::project::{self, Project};
-use modules::Modules;
+use account::Account;
+use prepare::{Prepared, new_name};
+use stack::Stacking;
 
-/// The folder in `data_dir` where packages are put together.
-const FOLDER: &str = "deploy";
-
-/// Shows what would be deployed.
+/// Makes an instance, or changes the one that there is.
 ///
 /// # Errors
-/// If the project cannot be deployed: a setting or the program does not allow it, or a file is missing.
+/// If the project cannot be deployed, or AWS refuses something.
 pub fn deploy(wanted: &Deploy) -> Result<u8, Failure> {
-    let name = match &wanted.uuid {
-        Some(name) => name.parse().map_err(|error: hark_lambda::BadInstanceName| Failure::usage(error.to_string()))?,
-        None => new_name()?,
-    };
     let mut loaded = project::load(None, wanted.config.path.as_deref())?;
-    let mut compiled = Compiled::new(&mut loaded);
-    // Here `#[memory]` chooses a function of Lambda.
-    compiled.diagnostics.retain(|diagnostic| diagnostic.code != DiagnosticCode::NoEffect);
-    let program = compiled.into_executable()?;
+    let name = name_of(wanted, &loaded.project)?;
+    // First, because packages take time.
+    let account = if wanted.dry_run { None } else { Some(Account::of(&loaded.project)?) };
+    let mut prepared = Prepared::new(wanted, &mut loaded, name)?;
+    let Some(account) = account else {
+        output::write_out(&format!("{:#}\n", prepared.deployment.template()))?;
+        return Ok(FINISHED);
+    };
     let project = &loaded.project;
-    let settings = settings::complete(project)?;
-    check_entries(&program, &settings)?;
-    let sizes = sizes_of(&program, &settings).map_err(|bad| {
-        let all: Vec<String> = bad.iter().map(ToString::to_string).collect();
-        Failure::usage(all.join("\n"))
+    let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes };
+    let mut stack = stacking.present(&prepared.deployment.name)?;
+    let is_new = stack.is_none();
+    if stack.is_none() {
+        stacking.agree_to_make(&prepared.deployment, prepared.package_bytes)?;
+        // Whatever happens from here on, `hark destroy` must find it.
+        deployed::remember(project, &prepared.deployment.name)?;
+        stack = Some(stacking.make_bucket(&prepared.deployment)?);
+    }
+    let stack = stack.ok_or_else(|| Failure::undone("CloudFormation has not made the stack"))?;
+    let bucket = stack.outputs.get("CodeBucket").ok_or_else(|| {
+        Failure::undone(format!("the stack `{}` is none of an instance of Hark", prepared.deployment.name.stack()))
     })?;
-    let architecture = architecture(project)?;
-    let package = package(wanted, project, &program, architecture)?;
-    let code = Code {
-        key: format!("{}.zip", package.hash),
-        hash: package.hash,
-        runtime: match project.settings.instance.runtime {
-            RuntimeName::Managed => Runtime::Managed(format!("python{}", project.settings.instance.python_version)),
-            RuntimeName::Bundled => Runtime::Bundled,
-        },
-        architecture,
-    };
-    let contents_bucket = project.settings.dynamodb.bucket.clone();
-    let deployment = Deployment {
-        name,
-        settings,
-        sizes,
-        code: Some(code),
-        edition: 1,
-        contents_bucket,
-        existing_buckets: Vec::new(),
-    };
-    output::write_out(&format!("{:#}\n", deployment.template()))?;
+    keep_earlier(&account, &mut prepared, &stack.outputs)?;
+    let package = fs::read(&prepared.package).map_err(|error| Failure::system("cannot read the package", &error))?;
+    stacking.upload(bucket, &prepared.code.key, &package)?;
+    let changed = stacking.change(&prepared.deployment, bucket, is_new)?;
+    deployed::remember(project, &prepared.deployment.name)?;
+    tell(wanted, &prepared, &account, changed.as_ref())?;
     Ok(FINISHED)
 }
 
-/// A UUID of version 4 (RFC 9562).
-fn new_name() -> Result<InstanceName, Failure> {
-    let [high, low] = System.random_pair();
-    let bits = (u128::from(high) << 64 | u128::from(low)) & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
-    let digits = format!("{bits:032x}");
-    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-    parts.join("-").parse().map_err(|error: hark_lambda::BadInstanceName| Failure::undone(error.to_string()))
+/// The instance: the one that is named, the last one, or a new one.
+fn name_of(wanted: &Deploy, project: &Project) -> Result<InstanceName, Failure> {
+    match deployed::find(project, wanted.uuid.as_deref())? {
+        Some(name) => Ok(name),
+        None => new_name(),
+    }
 }
 
-/// Whether the program has the functions that triggers call, with as many parameters as they give arguments.
-fn check_entries(program: &Executable, settings: &InstanceSettings) -> Result<(), Failure> {
-    let mut wanted: Vec<(&str, usize, &str)> = Vec::new();
-    if !settings.upload_triggers.is_empty() {
-        wanted.push(("on_upload", 2, "`upload_triggers` call it with a bucket and a key"));
+/// Sessions under way need what earlier deployments made: functions of all their sizes. And code that is new has a new number.
+fn keep_earlier(account: &Account, prepared: &mut Prepared, outputs: &BTreeMap<String, String>) -> Result<(), Failure> {
+    let deployment = &mut prepared.deployment;
+    let resources = account.stacks.resources(&deployment.name.stack()).map_err(account::failure)?;
+    let functions = resources.iter().filter(|resource| resource.kind == "AWS::Lambda::Function");
+    for size in functions.filter_map(|function| Size::of_function(&function.physical, &deployment.name)) {
+        if !deployment.sizes.contains(&size) {
+            deployment.sizes.push(size);
+        }
     }
-    if settings.enable_api {
-        wanted.push(("on_http", 3, "`enable_api` calls it with a method, a path and an event"));
-    }
-    wanted.extend(
-        settings.schedules.iter().map(|schedule| (&*schedule.function, 0, "`schedules` call it without arguments")),
-    );
-    for (function, arguments, why) in wanted {
-        let takes = arguments_of(program, function).ok_or_else(|| {
-            Failure::usage(format!("the program has no function `{function}`"))
-                .with_hint(format!("{why}; change the program, or hark.toml"))
-        })?;
-        if !takes.contains(&arguments) {
-            let failure =
-                Failure::usage(format!("`{function}` must take {arguments} arguments, but takes {}", takes.end()));
-            return Err(failure.with_hint(why));
+    deployment.sizes[1..].sort();
+    let edition: u32 = outputs.get("Edition").and_then(|edition| edition.parse().ok()).unwrap_or_default();
+    let is_known = outputs.get("CodeHash") == Some(&deployment.code_hash(&prepared.code));
+    deployment.edition = if is_known { edition } else { edition + 1 };
+    for bucket in &deployment.settings.managed_buckets {
+        let is_own = resources.iter().any(|resource| resource.physical == *bucket);
+        if !is_own && account.buckets.exists(bucket).map_err(account::failure)? {
+            deployment.existing_buckets.push(bucket.clone());
         }
     }
     Ok(())
 }
 
-/// How many arguments a function of the program takes, at least and at most.
-fn arguments_of(program: &Executable, name: &str) -> Option<RangeInclusive<usize>> {
-    match program.binding(name)? {
-        Binding::Function(index) => {
-            let count = program.functions[index.0 as usize].parameters.len();
-            Some(count..=count)
-        }
-        Binding::Foreign(index) => Some(0..=program.foreign[index.0 as usize].arity as usize),
-        Binding::Builtin(_) => None,
+/// Tells what came of it.
+fn tell(wanted: &Deploy, prepared: &Prepared, account: &Account, changed: Option<&Vec<Change>>) -> Result<(), Failure> {
+    let (deployment, region) = (&prepared.deployment, &account.region);
+    let stack = account.stacks.stack(&deployment.name.stack()).map_err(account::failure)?;
+    let url = stack.as_ref().and_then(|stack| stack.outputs.get("Url"));
+    if wanted.json {
+        let told = serde_json::json!({
+            "instance": deployment.name.as_str(),
+            "region": region,
+            "code": deployment.code_name(&prepared.code),
+            "changed": changed.map_or(0, Vec::len),
+            "url": url,
+        });
+        return output::write_out(&format!("{told}\n"));
     }
-}
-
-fn architecture(project: &Project) -> Result<Architecture, Failure> {
-    let instance = &project.settings.instance;
-    instance.architecture.or_else(Architecture::of_this_program).ok_or_else(|| {
-        Failure::usage(format!("there are no functions of AWS Lambda for processors of the kind {}", env::consts::ARCH))
-            .with_hint("set `architecture` in [instance] of hark.toml, and `hark_binary`")
-    })
-}
-
-/// The program `hark` that the functions run.
-fn hark_binary(project: &Project, architecture: Architecture) -> Result<PathBuf, Failure> {
-    if let Some(path) = &project.settings.instance.hark_binary {
-        return Ok(project.folder.join(path));
+    if wanted.quiet {
+        return Ok(());
     }
-    if Architecture::of_this_program() != Some(architecture) || env::consts::OS != "linux" {
-        let failure = Failure::usage(format!(
-            "this program is for {} on {}, and the functions run {} on Linux",
-            env::consts::OS,
-            env::consts::ARCH,
-            architecture.name()
-        ));
-        return Err(failure.with_hint(
-            "set `hark_binary` in [instance] of hark.toml to the program `hark` for them, which is in the wheel for that system",
-        ));
-    }
-    env::current_exe().map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))
-}
-
-/// Puts the package together.
-fn package(
-    wanted: &Deploy,
-    project: &Project,
-    program: &Executable,
-    architecture: Architecture,
-) -> Result<Written, Failure> {
-    let folder = project.folder.join(&project.settings.data_dir).join(FOLDER);
-    let failed = |error: hark_lambda::package::PackageError| {
-        Failure::undone(format!("the package for AWS Lambda cannot be made: {error}"))
+    let mut told = match changed {
+        Some(_) => format!("the instance `{}` in {region} is deployed\n", deployment.name),
+        None => format!("the instance `{}` in {region} is as it was: there are no changes\n", deployment.name),
     };
-    fs::create_dir_all(&folder).map_err(|error| Failure::undone(format!("`{}`: {error}", folder.display())))?;
-    let mut package = Package::default();
-    package.add_file(BOOTSTRAP, &hark_binary(project, architecture)?).map_err(failed)?;
-    add_program(&mut package, project, program)?;
-    Modules { project, architecture, folder: &folder, quiet: wanted.quiet }.add_to(&mut package)?;
-    let written = package.write(&folder.join("package.zip")).map_err(failed)?;
-    if written.unpacked_bytes > UNPACKED_BYTES_MAX {
-        let failure = Failure::usage(format!(
-            "the package has {} MB of files, and a function of AWS Lambda may have {} MB",
-            written.unpacked_bytes / 1_000_000,
-            UNPACKED_BYTES_MAX / 1_000_000
-        ));
-        let requirements = project.settings.python_requirements.display();
-        return Err(failure
-            .with_hint(format!("list fewer packages in `{requirements}`, or put some into layers: `extra_layers`")));
+    if let Some(url) = url {
+        told.push_str(&format!("its HTTP API: {url}\n"));
     }
-    Ok(written)
-}
-
-/// Adds the program, where the project has it, and the settings.
-fn add_program(package: &mut Package, project: &Project, program: &Executable) -> Result<(), Failure> {
-    for file in program.sources.files() {
-        let path = Path::new(&*file.source.path);
-        let real = fs::canonicalize(path).map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))?;
-        let inside = real.strip_prefix(&project.folder).ok().and_then(Path::to_str).ok_or_else(|| {
-            Failure::usage(format!("`{}` is not in the project's folder, {}", path.display(), project.folder.display()))
-                .with_hint("only files of the project are deployed")
-        })?;
-        package.add_bytes(inside, file.source.text.as_bytes().to_vec());
-    }
-    let config = project.config.clone().unwrap_or_else(|| project.folder.join(crate::config::FILE_NAME));
-    if config.is_file() {
-        package.add_file(crate::config::FILE_NAME, &config).map_err(|error| Failure::undone(error.to_string()))?;
-    }
-    Ok(())
+    output::write_out(&told)
 }

@@ -19,6 +19,7 @@ use hark_engine::{
     Assignment, Deadline, Engine, Keyed, Labels, Scope, SessionId, Start, Storage, StorageError, Surroundings,
     Timestamp,
 };
+use hark_lambda::template::PYTHON;
 use hark_lambda::{Event, StartOfSession};
 use hark_machine::Program;
 use serde_json::{Value, json};
@@ -107,7 +108,10 @@ impl Function {
         lambda: Arc<Lambda>,
         interpreter: Option<PathBuf>,
     ) -> Function {
-        project.settings.python = interpreter.or(project.settings.python);
+        // The package's own Python, or the one in whose place this program runs.
+        let bundled = project.folder.join(PYTHON).join("bin/python3");
+        let bundled = Some(bundled).filter(|python| python.is_file());
+        project.settings.python = bundled.or(interpreter).or(project.settings.python);
         // One call at a time: an invocation has one processor, or little more.
         let ports = session::ports_of_worker(&project, storage.clone(), 1);
         let engine = Arc::new(Engine::for_assigned(session::options(&project), ports));

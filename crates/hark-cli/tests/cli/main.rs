@@ -11,6 +11,7 @@ mod check_python;
 mod clocks;
 mod containers;
 mod data_dir;
+#[cfg(feature = "lambda")]
 mod deploy;
 #[path = "../../../../fuzz/src/document.rs"]
 #[allow(dead_code, reason = "the fuzz targets use all of it")]

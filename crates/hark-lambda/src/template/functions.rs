@@ -12,6 +12,20 @@ const PACKAGE_FOLDER: &str = "/var/task";
 /// The file in the package that is started: the program `hark`.
 pub const BOOTSTRAP: &str = "bootstrap";
 
+/// The folder in the package with the Python packages that the project needs.
+pub const PACKAGES: &str = "packages";
+
+/// The folder in the package with the bundled Python.
+pub const PYTHON: &str = "python";
+
+/// What a layer calls the folder of packages for this Python. A bundled one has none that could be known here.
+fn python_folder(runtime: &Runtime) -> &str {
+    match runtime {
+        Runtime::Managed(runtime) => runtime,
+        Runtime::Bundled => "python3",
+    }
+}
+
 impl Size {
     /// How the logical names of a function's resources begin.
     pub(super) fn logical(self) -> String {
@@ -89,6 +103,10 @@ impl Deployment {
         if let Some(bucket) = &self.contents_bucket {
             variables["HARK_BUCKET"] = json!(bucket);
         }
+        let minor = python_folder(&code.runtime);
+        variables["PYTHONPATH"] = json!(format!(
+            "{PACKAGE_FOLDER}/{PACKAGES}:/opt/python:/opt/python/lib/{minor}/site-packages:/var/runtime"
+        ));
         for (name, value) in &self.settings.environment {
             variables[name] = json!(value);
         }

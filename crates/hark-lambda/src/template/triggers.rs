@@ -8,9 +8,8 @@ use crate::names::CURRENT;
 use crate::settings::UploadTrigger;
 use crate::size::Size;
 
-/// How often it is looked for what was lost and for sleepers. A sleeper that is due before the next look but one goes into the
-/// queue of timers, which keeps it for 15 minutes at most.
-const RECOVERY: &str = "rate(5 minutes)";
+/// How often it is looked for what was lost, and for threads that sleep and are due soon.
+const RECOVERY: &str = "rate(1 minute)";
 
 /// How long API Gateway waits for an answer at most, in milliseconds.
 const API_TIMEOUT: u32 = 30_000;

@@ -1,7 +1,7 @@
 //! Sends invocations to functions, and messages to the queue.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -9,11 +9,11 @@ use aws_smithy_types::error::ErrorMetadata;
 use hark_engine::{Assignment, StorageError, Surroundings, Timestamp};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::payload::Threads;
 use super::{DELAY_MAX, LambdaSettings};
-use crate::aws::{Aws, PAUSE, PAUSE_MAX, Request, Service, Verdict, chain, drawn_below, verdict};
+use crate::aws::{Aws, Request, Service, chain, retried};
 use crate::surroundings::System;
 
 /// How long one try may take.
@@ -143,27 +143,17 @@ async fn send_all(services: Arc<Services>, letters: Vec<Letter>) -> Result<(), S
 async fn send(services: &Services, letter: &Letter) -> Result<(), String> {
     let service = if letter.to_queue { &services.sqs } else { &services.lambda };
     let request = Request { method: "POST", url: letter.url.clone(), headers: &letter.headers, body: &letter.body };
-    let (begun, mut bound) = (Instant::now(), PAUSE);
-    loop {
-        let error = match service.send(&request).await {
-            Ok((answer, body)) => match refusal(&answer, &body) {
-                None => return Ok(()),
-                Some(refusal) => SdkError::service_error(refusal, answer),
-            },
-            Err(error) => error,
-        };
-        let text = match &error {
-            SdkError::ServiceError(refused) => refused.err().to_string(),
-            error => chain(error),
-        };
-        let pause = drawn_below(bound);
-        if !matches!(verdict(&error), Verdict::Again | Verdict::AgainInDoubt) || begun.elapsed() + pause > PATIENCE {
-            return Err(text);
+    let ask = || async {
+        let (answer, body) = service.send(&request).await?;
+        match refusal(&answer, &body) {
+            None => Ok(()),
+            Some(refusal) => Err(SdkError::service_error(refusal, answer)),
         }
-        debug!(text, "a hint is sent again");
-        tokio::time::sleep(pause).await;
-        bound = (bound * 2).min(PAUSE_MAX);
-    }
+    };
+    retried(PATIENCE, ask).await.map_err(|error| match &error {
+        SdkError::ServiceError(refused) => refused.err().to_string(),
+        error => chain(error),
+    })
 }
 
 /// What an answer says if it is an error. A queue also says so of single messages in an answer that is none.

@@ -18,12 +18,14 @@ use tracing::debug;
 
 use super::counts::Counter;
 use super::error::{Failed, Target, TargetKind, text};
-use super::s3::S3;
 use super::settings::DynamoSettings;
+use crate::aws::s3::S3;
 use crate::aws::{ANY_REGION, Aws, AwsSettings, PAUSE, PAUSE_MAX, Verdict, drawn_below, place_of, verdict};
 
 /// How long one try may take.
 pub(super) const TRY_TIME_MAX: Duration = Duration::from_secs(5);
+/// The same for an object, which has a megabyte.
+const OBJECT_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// How long a call is tried again. Its caller, which knows how long it wants to wait, may make it once more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
@@ -83,7 +85,11 @@ impl Api {
     }
 
     pub fn s3(&self) -> Result<&S3, StorageError> {
-        self.0.s3.get_or_init(|| S3::new(&self.0.settings, &self.0.aws)).as_ref().map_err(Clone::clone)
+        self.0
+            .s3
+            .get_or_init(|| S3::new(&self.0.aws, self.0.settings.bucket_endpoint.clone(), OBJECT_TIME_MAX))
+            .as_ref()
+            .map_err(Clone::clone)
     }
 
     /// The table, as messages name it.

@@ -8,7 +8,7 @@ use hark_engine::StorageError;
 use super::api::{Api, PATIENCE};
 use super::error::{Failed, Target, TargetKind};
 use super::requests::mistake;
-use super::s3::{Request, S3Error, texts};
+use crate::aws::s3::{Request, S3Error, encoded, texts};
 
 /// A bucket, and the way to it.
 #[derive(Clone)]
@@ -122,14 +122,6 @@ impl Bucket {
     }
 }
 
-/// A text as a query has it.
-fn encoded(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes()
-        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
 fn age(written: &str) -> Duration {
     let written = DateTime::from_str(written, DateTimeFormat::DateTime).ok();
     let written = written.and_then(|written| SystemTime::try_from(written).ok());
@@ -141,8 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_encoded_for_a_query() {
-        assert_eq!(encoded("a-b_c.d/e+f="), "a-b_c.d%2Fe%2Bf%3D");
+    fn an_object_is_as_old_as_its_last_writing() {
         assert!(age("2020-01-01T00:00:00.000Z") > Duration::from_secs(86_400));
         assert_eq!(age("unknown"), Duration::ZERO);
     }

@@ -8,6 +8,7 @@ use std::process::Command;
 use hark_foreign::interpreter::Interpreter;
 use hark_lambda::Architecture;
 use hark_lambda::package::{Package, PackageError};
+use hark_lambda::template::{PACKAGES, PYTHON};
 use sha2::{Digest, Sha256};
 
 use crate::commands::sync::complaint;
@@ -15,12 +16,6 @@ use crate::commands::sync::tool::{Ended, Tools};
 use crate::config::RuntimeName;
 use crate::failure::Failure;
 use crate::project::Project;
-
-/// Where packages are in the package of a function. The project's own modules are where the project has them.
-const PACKAGES: &str = "packages";
-
-/// Where the bundled Python is.
-const PYTHON: &str = "python";
 
 /// The versions of glibc for which wheels are built, of those that the functions' systems have: Amazon Linux 2023 has 2.34, and its
 /// predecessor, on which AWS runs Python before 3.12, has 2.26.

@@ -3,20 +3,18 @@
 use std::fmt;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
-use aws_smithy_xml::decode::{Document, try_data};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::ErrorMetadata;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hark_engine::StorageError;
+use roxmltree::Document;
 
-use super::settings::DynamoSettings;
-use crate::aws::{self, Aws, Service};
-
-/// How long one try may take: an object has a megabyte.
-const TRY_TIME_MAX: Duration = Duration::from_secs(15);
+use super::{Aws, Service};
 
 /// What is asked of a bucket.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Request<'a> {
+pub(crate) struct Request<'a> {
     pub method: &'static str,
     pub bucket: &'a str,
     /// The object's key, of letters that need no encoding. Empty for the bucket itself.
@@ -28,7 +26,7 @@ pub(super) struct Request<'a> {
 
 /// An answer that S3 gives instead of what was asked for.
 #[derive(Debug)]
-pub(super) struct S3Error(ErrorMetadata);
+pub(crate) struct S3Error(ErrorMetadata);
 
 impl fmt::Display for S3Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,18 +42,19 @@ impl ProvideErrorMetadata for S3Error {
     }
 }
 
-pub(super) type Answer = Result<Vec<u8>, SdkError<S3Error, HttpResponse>>;
+pub(crate) type Answer = Result<Vec<u8>, SdkError<S3Error, HttpResponse>>;
 
 /// A way to S3.
-pub(super) struct S3(Service);
+pub(crate) struct S3(Service);
 
 impl S3 {
-    pub fn new(settings: &DynamoSettings, aws: &Aws) -> Result<S3, StorageError> {
-        let endpoint = match &settings.bucket_endpoint {
-            Some(endpoint) => Some(endpoint.clone()),
+    /// At this endpoint, or where the environment says. A try may take this long.
+    pub fn new(aws: &Aws, endpoint: Option<String>, try_time_max: Duration) -> Result<S3, StorageError> {
+        let endpoint = match endpoint {
+            Some(endpoint) => Some(endpoint),
             None => aws.endpoint("s3")?,
         };
-        Service::new(aws, "s3", endpoint, TRY_TIME_MAX).map(S3)
+        Service::new(aws, "s3", endpoint, try_time_max).map(S3)
     }
 
     /// Where it is, as messages name it.
@@ -66,7 +65,8 @@ impl S3 {
     /// The body of the answer.
     pub async fn send(&self, request: Request<'_>) -> Answer {
         let Request { method, body, .. } = request;
-        let (answer, body) = self.0.send(&aws::Request { method, url: self.url(&request), headers: &[], body }).await?;
+        let (answer, body) =
+            self.0.send(&super::Request { method, url: self.url(&request), headers: &[], body }).await?;
         if answer.status().is_success() {
             return Ok(body);
         }
@@ -76,7 +76,7 @@ impl S3 {
 
     /// Servers at addresses of their own have buckets in the path. S3 itself has them in the name of the host, except those with a
     /// dot, which its certificates do not cover.
-    fn url(&self, Request { bucket, key, query, .. }: &Request<'_>) -> String {
+    pub fn url(&self, Request { bucket, key, query, .. }: &Request<'_>) -> String {
         let mark = if query.is_empty() { "" } else { "?" };
         if let Some(endpoint) = self.0.endpoint() {
             return format!("{endpoint}/{bucket}/{key}{mark}{query}");
@@ -101,7 +101,8 @@ fn refusal(status: u16, request: &Request<'_>, body: &[u8]) -> ErrorMetadata {
     }
     let told = told.build();
     let code = match (told.code(), request.method, status) {
-        (None, "HEAD", 404) => "NoSuchBucket",
+        (None, "HEAD", 404) if request.key.is_empty() => "NoSuchBucket",
+        (None, "HEAD", 404) => "NoSuchKey",
         (None, "HEAD", 403) => "AccessDenied",
         (None, "HEAD", 301 | 400) => "PermanentRedirect",
         _ => return told,
@@ -110,28 +111,34 @@ fn refusal(status: u16, request: &Request<'_>, body: &[u8]) -> ErrorMetadata {
 }
 
 /// The names and texts of the elements within the root of an answer, or within each of its elements of these names.
-pub(super) fn texts(body: &[u8], within: &[&str]) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let Ok(text) = std::str::from_utf8(body) else { return found };
-    let mut document = Document::new(text);
-    let Ok(mut root) = document.root_element() else { return found };
-    while let Some(mut element) = root.next_tag() {
-        let name = element.start_el().local().to_owned();
-        if within.contains(&name.as_str()) {
-            while let Some(mut inner) = element.next_tag() {
-                let name = inner.start_el().local().to_owned();
-                found.extend(try_data(&mut inner).ok().map(|text| (name, text.into_owned())));
-            }
-        } else {
-            found.extend(try_data(&mut element).ok().map(|text| (name, text.into_owned())));
-        }
-    }
-    found
+pub(crate) fn texts(body: &[u8], within: &[&str]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(body);
+    let Ok(document) = Document::parse(&text) else { return Vec::new() };
+    let elements = document.root_element().children().filter(|node| node.is_element());
+    let named = elements.flat_map(|element| match within.contains(&element.tag_name().name()) {
+        true => element.children().filter(|node| node.is_element()).collect(),
+        false => vec![element],
+    });
+    named.map(|node| (node.tag_name().name().to_owned(), node.text().unwrap_or_default().to_owned())).collect()
+}
+
+/// A text as a query or a form has it: letters, digits and `-_.~` as they are, all others as `%` and two digits (RFC 3986).
+pub(crate) fn encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_encoded() {
+        assert_eq!(encoded("a-b_c.d/e+f="), "a-b_c.d%2Fe%2Bf%3D");
+        assert_eq!(encoded("{\"a b\": \u{e4}}&"), "%7B%22a%20b%22%3A%20%C3%A4%7D%26");
+    }
 
     #[test]
     fn what_an_answer_says_is_found() {
@@ -140,7 +147,7 @@ mod tests {
         let told = refusal(404, &request, body);
         assert_eq!((told.code(), told.message()), (Some("NoSuchKey"), Some("a < b")));
         assert_eq!(refusal(404, &request, b"no XML").code(), None);
-        assert_eq!(refusal(404, &Request { method: "HEAD", ..request }, b"").code(), Some("NoSuchBucket"));
+        assert_eq!(refusal(404, &Request { method: "HEAD", key: "", ..request }, b"").code(), Some("NoSuchBucket"));
         let listed =
             b"<R><IsTruncated>true</IsTruncated><Contents><Key>a</Key></Contents><Contents><Key>b</Key></Contents></R>";
         let found: Vec<String> = texts(listed, &["Contents"]).into_iter().map(|(name, text)| name + &text).collect();

@@ -1,0 +1,356 @@
+//! Stacks of CloudFormation: what there is, what a template would change, and changing it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::thread;
+use std::time::Duration;
+
+use roxmltree::Node;
+
+use super::query::{Query, child, members, text_of};
+use super::{Aws, AwsError};
+
+/// The version of the API.
+const VERSION: &str = "2010-05-15";
+
+/// How often it is looked whether something is done.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often at first: an emulator is done at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much of a stack's story is asked for at most: it is told in pages, the last events first.
+const EVENT_PAGES_MAX: usize = 20;
+
+/// CloudFormation in one account and region.
+pub struct CloudFormation(Query);
+
+/// A stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stack {
+    /// Its state, as CloudFormation calls it, such as `UPDATE_COMPLETE`.
+    pub status: String,
+    /// Why it is in that state.
+    pub reason: String,
+    /// The outputs of its template.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// A resource of a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackResource {
+    /// Its name in the template.
+    pub logical: String,
+    /// Its name in the account.
+    pub physical: String,
+    /// Its type, such as `AWS::SQS::Queue`.
+    pub kind: String,
+}
+
+/// What a template would change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// `Add`, `Modify`, `Remove` or `Import`.
+    pub action: String,
+    /// The resource's name in the template.
+    pub logical: String,
+    /// Its type.
+    pub kind: String,
+    /// Whether it is made anew, and its contents are lost.
+    pub is_replaced: bool,
+}
+
+/// Something that happened to a resource of a stack, or to the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackEvent {
+    /// Its identity.
+    pub id: String,
+    /// The resource's name in the template.
+    pub logical: String,
+    /// Its type.
+    pub kind: String,
+    /// What became of it, such as `CREATE_FAILED`.
+    pub status: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Where a template is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplateSource {
+    /// This is it.
+    Text(String),
+    /// In a bucket.
+    Url(String),
+}
+
+/// A proposed change of a stack, which can be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeSet {
+    id: String,
+    stack: String,
+    /// What it changes.
+    pub changes: Vec<Change>,
+}
+
+impl Stack {
+    /// Whether something is being done to it.
+    pub fn is_changing(&self) -> bool {
+        self.status.ends_with("_IN_PROGRESS") && !self.is_only_proposed()
+    }
+
+    /// Whether it was proposed and never made.
+    pub fn is_only_proposed(&self) -> bool {
+        self.status == "REVIEW_IN_PROGRESS"
+    }
+
+    /// Whether it is as its last change wanted it.
+    pub fn is_complete(&self) -> bool {
+        matches!(&*self.status, "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE")
+    }
+
+    /// Whether making it failed, so that it can only be deleted.
+    pub fn has_never_been(&self) -> bool {
+        matches!(&*self.status, "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED")
+    }
+}
+
+impl CloudFormation {
+    /// That of an account.
+    ///
+    /// # Errors
+    /// If the environment does not tell how to reach it.
+    pub fn new(aws: &Aws) -> Result<CloudFormation, AwsError> {
+        Query::new(aws, "cloudformation", VERSION).map(CloudFormation)
+    }
+
+    /// The stack of this name, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be asked for.
+    pub fn stack(&self, name: &str) -> Result<Option<Stack>, AwsError> {
+        let found = self.0.call("DescribeStacks", &[("StackName", name)], |root| {
+            let stack = members(child(root, "DescribeStacksResult")?, "Stacks").next()?;
+            let outputs = members(stack, "Outputs");
+            Some(Stack {
+                status: text_of(stack, "StackStatus")?,
+                reason: text_of(stack, "StackStatusReason").unwrap_or_default(),
+                outputs: outputs
+                    .filter_map(|one| Some((text_of(one, "OutputKey")?, text_of(one, "OutputValue")?)))
+                    .collect(),
+            })
+        });
+        match found {
+            Ok(stack) => Ok(Some(stack).filter(|stack| stack.status != "DELETE_COMPLETE")),
+            // It has no error of its own for that.
+            Err(AwsError::Refused { code, why, .. }) if code == "ValidationError" && why.contains("does not exist") => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The resources of a stack.
+    ///
+    /// # Errors
+    /// If they cannot be asked for.
+    pub fn resources(&self, stack: &str) -> Result<Vec<StackResource>, AwsError> {
+        self.all("ListStackResources", stack, usize::MAX, |root, found| {
+            let result = child(root, "ListStackResourcesResult")?;
+            found.extend(members(result, "StackResourceSummaries").filter_map(|member| {
+                Some(StackResource {
+                    logical: text_of(member, "LogicalResourceId")?,
+                    physical: text_of(member, "PhysicalResourceId").unwrap_or_default(),
+                    kind: text_of(member, "ResourceType")?,
+                })
+            }));
+            Some(text_of(result, "NextToken"))
+        })
+    }
+
+    /// The last things that happened to a stack, in their order.
+    ///
+    /// # Errors
+    /// If they cannot be asked for.
+    pub fn events(&self, stack: &str) -> Result<Vec<StackEvent>, AwsError> {
+        let mut events = self.all("DescribeStackEvents", stack, EVENT_PAGES_MAX, |root, found| {
+            let result = child(root, "DescribeStackEventsResult")?;
+            found.extend(members(result, "StackEvents").filter_map(event));
+            Some(text_of(result, "NextToken"))
+        })?;
+        events.reverse();
+        Ok(events)
+    }
+
+    /// All pages of a list.
+    fn all<T>(
+        &self,
+        action: &str,
+        stack: &str,
+        pages_max: usize,
+        read: impl Fn(Node<'_, '_>, &mut Vec<T>) -> Option<Option<String>>,
+    ) -> Result<Vec<T>, AwsError> {
+        let (mut found, mut next) = (Vec::new(), None);
+        for _ in 0..pages_max {
+            let mut parameters = vec![("StackName", stack)];
+            parameters.extend(next.as_deref().map(|token| ("NextToken", token)));
+            let after = self.0.call(action, &parameters, |root| read(root, &mut found))?;
+            next = after.filter(|token| !token.is_empty());
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Proposes to make a stack, or to change it, as a template says. None if it is so already.
+    ///
+    /// # Errors
+    /// If the template is refused, or the service cannot be reached.
+    pub fn propose(
+        &self,
+        stack: &str,
+        is_new: bool,
+        name: &str,
+        template: &TemplateSource,
+    ) -> Result<Option<ChangeSet>, AwsError> {
+        let kind = if is_new { "CREATE" } else { "UPDATE" };
+        let source = match template {
+            TemplateSource::Text(text) => ("TemplateBody", text.as_str()),
+            TemplateSource::Url(url) => ("TemplateURL", url.as_str()),
+        };
+        let parameters = [
+            ("StackName", stack),
+            ("ChangeSetName", name),
+            ("ChangeSetType", kind),
+            // The roles have names.
+            ("Capabilities.member.1", "CAPABILITY_NAMED_IAM"),
+            source,
+        ];
+        let id =
+            self.0.call("CreateChangeSet", &parameters, |root| text_of(child(root, "CreateChangeSetResult")?, "Id"))?;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let (status, reason, changes) = self.change_set(stack, &id)?;
+            match &*status {
+                "CREATE_COMPLETE" => return Ok(Some(ChangeSet { id, stack: stack.to_owned(), changes })),
+                "FAILED" => {
+                    // What is left of it is only in the way.
+                    let _ = self.withdraw(&ChangeSet { id, stack: stack.to_owned(), changes });
+                    let is_same =
+                        reason.contains("didn't contain changes") || reason.contains("No updates are to be performed");
+                    return match is_same {
+                        true => Ok(None),
+                        false => Err(AwsError::Failed { action: "CreateChangeSet".to_owned(), why: reason }),
+                    };
+                }
+                _ => thread::sleep(pause),
+            }
+            pause = (pause * 2).min(PAUSE);
+        }
+    }
+
+    fn change_set(&self, stack: &str, id: &str) -> Result<(String, String, Vec<Change>), AwsError> {
+        self.0.call("DescribeChangeSet", &[("StackName", stack), ("ChangeSetName", id)], |root| {
+            let result = child(root, "DescribeChangeSetResult")?;
+            let changes = members(result, "Changes").filter_map(|member| {
+                let change = child(member, "ResourceChange")?;
+                Some(Change {
+                    action: text_of(change, "Action")?,
+                    logical: text_of(change, "LogicalResourceId")?,
+                    kind: text_of(change, "ResourceType")?,
+                    is_replaced: text_of(change, "Replacement").is_some_and(|replaced| replaced == "True"),
+                })
+            });
+            let reason = text_of(result, "StatusReason").unwrap_or_default();
+            Some((text_of(result, "Status")?, reason, changes.collect()))
+        })
+    }
+
+    /// Withdraws a proposal.
+    ///
+    /// # Errors
+    /// If it cannot be withdrawn.
+    pub fn withdraw(&self, change: &ChangeSet) -> Result<(), AwsError> {
+        self.0.call("DeleteChangeSet", &[("StackName", &change.stack), ("ChangeSetName", &change.id)], |_| Some(()))
+    }
+
+    /// Begins to carry out a change.
+    ///
+    /// # Errors
+    /// If it cannot be begun.
+    pub fn execute(&self, change: &ChangeSet) -> Result<(), AwsError> {
+        self.0.call("ExecuteChangeSet", &[("StackName", &change.stack), ("ChangeSetName", &change.id)], |_| Some(()))
+    }
+
+    /// Begins to delete a stack.
+    ///
+    /// # Errors
+    /// If it cannot be begun.
+    pub fn delete(&self, stack: &str) -> Result<(), AwsError> {
+        self.0.call("DeleteStack", &[("StackName", stack)], |_| Some(()))
+    }
+
+    /// Waits until a change of a stack has ended that was begun after the events in `known`. `tell` is called with each event after
+    /// them, in their order. None if the stack is gone.
+    ///
+    /// # Errors
+    /// If it cannot be asked for.
+    pub fn wait(
+        &self,
+        stack: &str,
+        known: &[StackEvent],
+        tell: &mut dyn FnMut(&StackEvent),
+    ) -> Result<Option<Stack>, AwsError> {
+        let mut told: HashSet<String> = known.iter().map(|event| event.id.clone()).collect();
+        let (mut pause, mut has_ended) = (FIRST_PAUSE, false);
+        loop {
+            let Some(now) = self.stack(stack)? else { return Ok(None) };
+            for event in self.events(stack)? {
+                if told.insert(event.id.clone()) {
+                    // Just after it has begun, the stack's own state may still be that before.
+                    has_ended |= event.is_end_of(stack);
+                    tell(&event);
+                }
+            }
+            if has_ended && !now.is_changing() {
+                return Ok(Some(now));
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE);
+        }
+    }
+
+    /// Waits until nothing is done to a stack that others are changing. None if it is gone.
+    ///
+    /// # Errors
+    /// If it cannot be asked for.
+    pub fn wait_for_others(&self, stack: &str) -> Result<Option<Stack>, AwsError> {
+        loop {
+            match self.stack(stack)? {
+                Some(stack) if stack.is_changing() => thread::sleep(PAUSE),
+                stack => return Ok(stack),
+            }
+        }
+    }
+}
+
+fn event(member: Node<'_, '_>) -> Option<StackEvent> {
+    Some(StackEvent {
+        id: text_of(member, "EventId")?,
+        logical: text_of(member, "LogicalResourceId")?,
+        kind: text_of(member, "ResourceType")?,
+        status: text_of(member, "ResourceStatus")?,
+        reason: text_of(member, "ResourceStatusReason").unwrap_or_default(),
+    })
+}
+
+impl StackEvent {
+    /// Whether it tells that a change of the stack has ended.
+    fn is_end_of(&self, stack: &str) -> bool {
+        self.logical == stack && (self.status.ends_with("_COMPLETE") || self.status.ends_with("_FAILED"))
+    }
+
+    /// Whether it tells why a change failed. What was only given up because something else had failed does not.
+    pub fn is_cause(&self) -> bool {
+        self.status.ends_with("_FAILED") && !self.reason.contains("cancelled") && !self.reason.contains("canceled")
+    }
+}

@@ -1,0 +1,205 @@
+//! What is deployed: the settings, the functions that the program needs, and the package.
+
+use std::env;
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use hark_backends::System;
+use hark_bytecode::{Binding, Executable};
+use hark_compiler::Code as DiagnosticCode;
+use hark_engine::Surroundings;
+use hark_lambda::package::{Package, UNPACKED_BYTES_MAX, Written};
+use hark_lambda::template::BOOTSTRAP;
+use hark_lambda::{Architecture, BadInstanceName, Code, Deployment, InstanceName, InstanceSettings, Runtime, sizes_of};
+
+use super::modules::Modules;
+use super::settings;
+use crate::args::Deploy;
+use crate::config::RuntimeName;
+use crate::failure::Failure;
+use crate::program::Compiled;
+use crate::project::{Loaded, Project};
+
+/// The folder in `data_dir` where packages are put together.
+const FOLDER: &str = "deploy";
+
+/// A project, ready to be deployed.
+pub struct Prepared {
+    /// What is deployed, for the first time.
+    pub deployment: Deployment,
+    /// What the functions run.
+    pub code: Code,
+    /// The package with it.
+    pub package: PathBuf,
+    /// How large that is, in bytes.
+    pub package_bytes: u64,
+}
+
+impl Prepared {
+    /// Compiles the program, checks the settings, and puts the package together.
+    ///
+    /// # Errors
+    /// If the project cannot be deployed: a setting or the program does not allow it, or a file is missing.
+    pub fn new(wanted: &Deploy, loaded: &mut Loaded, name: InstanceName) -> Result<Prepared, Failure> {
+        let mut compiled = Compiled::new(loaded);
+        // Here `#[memory]` chooses a function of Lambda.
+        compiled.diagnostics.retain(|diagnostic| diagnostic.code != DiagnosticCode::NoEffect);
+        let program = compiled.into_executable()?;
+        let project = &loaded.project;
+        let settings = settings::complete(project)?;
+        check_entries(&program, &settings)?;
+        let sizes = sizes_of(&program, &settings).map_err(|bad| {
+            let all: Vec<String> = bad.iter().map(ToString::to_string).collect();
+            Failure::usage(all.join("\n"))
+        })?;
+        let architecture = architecture(project)?;
+        let path = project.folder.join(&project.settings.data_dir).join(FOLDER).join("package.zip");
+        let package = package(wanted, project, &program, architecture, &path)?;
+        let code = Code {
+            key: format!("{}.zip", package.hash),
+            hash: package.hash,
+            runtime: match project.settings.instance.runtime {
+                RuntimeName::Managed => Runtime::Managed(format!("python{}", project.settings.instance.python_version)),
+                RuntimeName::Bundled => Runtime::Bundled,
+            },
+            architecture,
+        };
+        let deployment = Deployment {
+            name,
+            settings,
+            sizes,
+            code: Some(code.clone()),
+            edition: 1,
+            contents_bucket: project.settings.dynamodb.bucket.clone(),
+            existing_buckets: Vec::new(),
+        };
+        Ok(Prepared { deployment, code, package: path, package_bytes: package.bytes })
+    }
+}
+
+/// A new name for an instance: a UUID of version 4 (RFC 9562).
+///
+/// # Errors
+/// Never: each UUID is such a name.
+pub fn new_name() -> Result<InstanceName, Failure> {
+    let [high, low] = System.random_pair();
+    let bits = (u128::from(high) << 64 | u128::from(low)) & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
+    let digits = format!("{bits:032x}");
+    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+    parts.join("-").parse().map_err(|error: BadInstanceName| Failure::undone(error.to_string()))
+}
+
+/// Whether the program has the functions that triggers call, with as many parameters as they give arguments.
+fn check_entries(program: &Executable, settings: &InstanceSettings) -> Result<(), Failure> {
+    let mut wanted: Vec<(&str, usize, &str)> = Vec::new();
+    if !settings.upload_triggers.is_empty() {
+        wanted.push(("on_upload", 2, "`upload_triggers` call it with a bucket and a key"));
+    }
+    if settings.enable_api {
+        wanted.push(("on_http", 3, "`enable_api` calls it with a method, a path and an event"));
+    }
+    wanted.extend(
+        settings.schedules.iter().map(|schedule| (&*schedule.function, 0, "`schedules` call it without arguments")),
+    );
+    for (function, arguments, why) in wanted {
+        let takes = arguments_of(program, function).ok_or_else(|| {
+            Failure::usage(format!("the program has no function `{function}`"))
+                .with_hint(format!("{why}; change the program, or hark.toml"))
+        })?;
+        if !takes.contains(&arguments) {
+            let failure =
+                Failure::usage(format!("`{function}` must take {arguments} arguments, but takes {}", takes.end()));
+            return Err(failure.with_hint(why));
+        }
+    }
+    Ok(())
+}
+
+/// How many arguments a function of the program takes, at least and at most.
+fn arguments_of(program: &Executable, name: &str) -> Option<RangeInclusive<usize>> {
+    match program.binding(name)? {
+        Binding::Function(index) => {
+            let count = program.functions[index.0 as usize].parameters.len();
+            Some(count..=count)
+        }
+        Binding::Foreign(index) => Some(0..=program.foreign[index.0 as usize].arity as usize),
+        Binding::Builtin(_) => None,
+    }
+}
+
+fn architecture(project: &Project) -> Result<Architecture, Failure> {
+    let instance = &project.settings.instance;
+    instance.architecture.or_else(Architecture::of_this_program).ok_or_else(|| {
+        Failure::usage(format!("there are no functions of AWS Lambda for processors of the kind {}", env::consts::ARCH))
+            .with_hint("set `architecture` in [instance] of hark.toml, and `hark_binary`")
+    })
+}
+
+/// The program `hark` that the functions run.
+fn hark_binary(project: &Project, architecture: Architecture) -> Result<PathBuf, Failure> {
+    if let Some(path) = &project.settings.instance.hark_binary {
+        return Ok(project.folder.join(path));
+    }
+    if Architecture::of_this_program() != Some(architecture) || env::consts::OS != "linux" {
+        let failure = Failure::usage(format!(
+            "this program is for {} on {}, and the functions run {} on Linux",
+            env::consts::OS,
+            env::consts::ARCH,
+            architecture.name()
+        ));
+        return Err(failure.with_hint(
+            "set `hark_binary` in [instance] of hark.toml to the program `hark` for them, which is in the wheel for that system",
+        ));
+    }
+    env::current_exe().map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))
+}
+
+/// Puts the package together.
+fn package(
+    wanted: &Deploy,
+    project: &Project,
+    program: &Executable,
+    architecture: Architecture,
+    path: &Path,
+) -> Result<Written, Failure> {
+    let folder = path.parent().unwrap_or(path);
+    let failed = |error: hark_lambda::package::PackageError| {
+        Failure::undone(format!("the package for AWS Lambda cannot be made: {error}"))
+    };
+    fs::create_dir_all(folder).map_err(|error| Failure::undone(format!("`{}`: {error}", folder.display())))?;
+    let mut package = Package::default();
+    package.add_file(BOOTSTRAP, &hark_binary(project, architecture)?).map_err(failed)?;
+    add_program(&mut package, project, program)?;
+    Modules { project, architecture, folder, quiet: wanted.quiet }.add_to(&mut package)?;
+    let written = package.write(path).map_err(failed)?;
+    if written.unpacked_bytes > UNPACKED_BYTES_MAX {
+        let failure = Failure::usage(format!(
+            "the package has {} MB of files, and a function of AWS Lambda may have {} MB",
+            written.unpacked_bytes / 1_000_000,
+            UNPACKED_BYTES_MAX / 1_000_000
+        ));
+        let requirements = project.settings.python_requirements.display();
+        return Err(failure
+            .with_hint(format!("list fewer packages in `{requirements}`, or put some into layers: `extra_layers`")));
+    }
+    Ok(written)
+}
+
+/// Adds the program, where the project has it, and the settings.
+fn add_program(package: &mut Package, project: &Project, program: &Executable) -> Result<(), Failure> {
+    for file in program.sources.files() {
+        let path = Path::new(&*file.source.path);
+        let real = fs::canonicalize(path).map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))?;
+        let inside = real.strip_prefix(&project.folder).ok().and_then(Path::to_str).ok_or_else(|| {
+            Failure::usage(format!("`{}` is not in the project's folder, {}", path.display(), project.folder.display()))
+                .with_hint("only files of the project are deployed")
+        })?;
+        package.add_bytes(inside, file.source.text.as_bytes().to_vec());
+    }
+    let config = project.config.clone().unwrap_or_else(|| project.folder.join(crate::config::FILE_NAME));
+    if config.is_file() {
+        package.add_file(crate::config::FILE_NAME, &config).map_err(|error| Failure::undone(error.to_string()))?;
+    }
+    Ok(())
+}

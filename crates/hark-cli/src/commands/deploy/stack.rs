@@ -1,0 +1,230 @@
+//! An instance's stack: what a deployment changes of it, and changing it.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use hark_backends::System;
+use hark_backends::aws::{Change, Stack, StackEvent, TemplateSource};
+use hark_engine::Surroundings;
+use hark_lambda::{Deployment, InstanceName};
+
+use super::account::{Account, failure};
+use crate::failure::Failure;
+use crate::output;
+use crate::render::escape;
+
+/// The longest template that a call may have in it, in bytes. A longer one must be in a bucket.
+const TEMPLATE_BYTES_MAX: usize = 51_200;
+
+/// Changing a stack.
+pub struct Stacking<'a> {
+    /// Where it is.
+    pub account: &'a Account,
+    /// Whether nothing is told of how far it has come.
+    pub is_quiet: bool,
+    /// Whether everything is agreed to.
+    pub is_agreed: bool,
+}
+
+impl Stacking<'_> {
+    /// The stack of an instance, if there is one that can be changed. Remains of one that could not be made are removed.
+    ///
+    /// # Errors
+    /// If another change of it is under way, or it cannot be changed any more.
+    pub fn present(&self, name: &InstanceName) -> Result<Option<Stack>, Failure> {
+        let Some(mut stack) = self.account.stacks.stack(&name.stack()).map_err(failure)? else { return Ok(None) };
+        if stack.is_changing() {
+            self.say(&format!("the stack `{}` is being changed ({}); waiting for it", name.stack(), stack.status));
+            match self.account.stacks.wait_for_others(&name.stack()).map_err(failure)? {
+                Some(changed) => stack = changed,
+                None => return Ok(None),
+            }
+        }
+        if stack.is_only_proposed() {
+            return Ok(None);
+        }
+        if stack.has_never_been() {
+            self.say(&format!("removing what is left of a deployment that failed ({})", stack.status));
+            self.delete(&name.stack())?;
+            return Ok(None);
+        }
+        if stack.status == "UPDATE_ROLLBACK_FAILED" {
+            let failed =
+                Failure::undone(format!("the stack `{}` could not be put back: {}", name.stack(), stack.reason));
+            return Err(failed.with_hint(format!(
+                "mend what it names, then `aws cloudformation continue-update-rollback --stack-name {}`",
+                name.stack()
+            )));
+        }
+        Ok(Some(stack))
+    }
+
+    /// Tells what a new instance consists of, and asks whether it is to be made.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn agree_to_make(&self, deployment: &Deployment, package_bytes: u64) -> Result<(), Failure> {
+        let template = deployment.template();
+        let resources = template["Resources"].as_object().into_iter().flat_map(|resources| resources.values());
+        self.say(&format!("a new instance, `{}`, in {}:", deployment.name, self.account.region));
+        self.say_counts('+', resources.filter_map(|resource| resource["Type"].as_str()));
+        self.say(&format!("  a package of {:.1} MB", package_bytes as f64 / 1e6));
+        self.agree("make it?")
+    }
+
+    /// Tells how many resources there are of each type.
+    pub fn say_counts<'k>(&self, mark: char, kinds: impl Iterator<Item = &'k str>) {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        kinds.for_each(|kind| *counts.entry(kind).or_default() += 1);
+        for (kind, count) in counts {
+            self.say(&format!("  {mark} {count:2} {kind}"));
+        }
+    }
+
+    /// Asks a question, unless the answer was given before.
+    ///
+    /// # Errors
+    /// If the answer is no, or there is nobody to ask.
+    pub fn agree(&self, question: &str) -> Result<(), Failure> {
+        if self.is_agreed {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            return Err(
+                Failure::usage("nobody can be asked whether to go on").with_hint("`--yes` answers all questions")
+            );
+        }
+        let mut error = io::stderr();
+        let mut answer = String::new();
+        let asked = write!(error, "{question} [y/N] ").and_then(|()| error.flush());
+        asked.and_then(|()| io::stdin().lock().read_line(&mut answer)).map_err(Failure::Output)?;
+        if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+            return Ok(());
+        }
+        Err(Failure::undone("nothing was changed"))
+    }
+
+    /// Makes the stack with the bucket for code alone.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn make_bucket(&self, deployment: &Deployment) -> Result<Stack, Failure> {
+        let first = Deployment { code: None, ..deployment.clone() };
+        let template = TemplateSource::Text(first.template().to_string());
+        let name = deployment.name.stack();
+        let proposed = self.account.stacks.propose(&name, true, "hark-bucket", &template).map_err(failure)?;
+        if let Some(proposed) = proposed {
+            self.account.stacks.execute(&proposed).map_err(failure)?;
+        }
+        let made = self.follow(&name)?;
+        made.ok_or_else(|| Failure::undone(format!("the stack `{name}` is gone")))
+    }
+
+    /// Puts the package into the bucket, unless it is there.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn upload(&self, bucket: &str, key: &str, package: &[u8]) -> Result<(), Failure> {
+        if self.account.buckets.has(bucket, key).map_err(failure)? {
+            return Ok(());
+        }
+        self.say(&format!("uploading the package, {:.1} MB", package.len() as f64 / 1e6));
+        self.account.buckets.put(bucket, key, package).map_err(failure)
+    }
+
+    /// Changes the stack as the deployment says. None if it is so already. A new one was agreed to before.
+    ///
+    /// # Errors
+    /// If the change is not agreed to, or fails.
+    pub fn change(&self, deployment: &Deployment, bucket: &str, is_new: bool) -> Result<Option<Vec<Change>>, Failure> {
+        let name = deployment.name.stack();
+        let text = deployment.template().to_string();
+        let template = if text.len() <= TEMPLATE_BYTES_MAX {
+            TemplateSource::Text(text)
+        } else {
+            self.account.buckets.put(bucket, "template.json", text.as_bytes()).map_err(failure)?;
+            TemplateSource::Url(self.account.buckets.url(bucket, "template.json"))
+        };
+        // A name is never used again.
+        let change_set = format!("hark-{:x}", System.random());
+        let Some(proposed) = self.account.stacks.propose(&name, false, &change_set, &template).map_err(failure)? else {
+            return Ok(None);
+        };
+        if !is_new {
+            for change in &proposed.changes {
+                self.say(&line(change));
+            }
+            if let Err(refused) = self.agree("change it?") {
+                self.account.stacks.withdraw(&proposed).map_err(failure)?;
+                return Err(refused);
+            }
+        }
+        let known = self.account.stacks.events(&name).map_err(failure)?;
+        self.account.stacks.execute(&proposed).map_err(failure)?;
+        self.follow_after(&name, &known)?;
+        Ok(Some(proposed.changes))
+    }
+
+    /// Deletes a stack.
+    ///
+    /// # Errors
+    /// If that fails, and why.
+    pub fn delete(&self, name: &str) -> Result<(), Failure> {
+        let known = self.account.stacks.events(name).map_err(failure)?;
+        self.account.stacks.delete(name).map_err(failure)?;
+        let mut causes = Vec::new();
+        let left = self.account.stacks.wait(name, &known, &mut |event| self.note(event, &mut causes));
+        match left.map_err(failure)? {
+            None => Ok(()),
+            Some(left) => Err(self.failed("cannot be deleted", &left, &causes)),
+        }
+    }
+
+    fn follow(&self, name: &str) -> Result<Option<Stack>, Failure> {
+        self.follow_after(name, &[])
+    }
+
+    /// Waits for the end of a change.
+    fn follow_after(&self, name: &str, known: &[StackEvent]) -> Result<Option<Stack>, Failure> {
+        let mut causes = Vec::new();
+        let stack =
+            self.account.stacks.wait(name, known, &mut |event| self.note(event, &mut causes)).map_err(failure)?;
+        match stack {
+            Some(stack) if !stack.is_complete() => {
+                Err(self.failed("was not changed, and is as before", &stack, &causes))
+            }
+            stack => Ok(stack),
+        }
+    }
+
+    fn note(&self, event: &StackEvent, causes: &mut Vec<String>) {
+        if event.is_cause() {
+            causes.push(format!("{} {}: {}", event.kind, event.logical, event.reason));
+        }
+        if event.status.ends_with("_COMPLETE") || event.status.ends_with("_FAILED") {
+            self.say(&format!("  {:<24} {} {}", event.status, event.kind, event.logical));
+        }
+    }
+
+    fn failed(&self, what: &str, stack: &Stack, causes: &[String]) -> Failure {
+        let why = if causes.is_empty() { stack.reason.clone() } else { causes.join("\n") };
+        Failure::undone(format!("the instance {what} ({}):\n{why}", stack.status))
+    }
+
+    /// Tells of how far it has come.
+    pub fn say(&self, text: &str) {
+        if !self.is_quiet {
+            output::tell(&format!("{}\n", escape::line(text)));
+        }
+    }
+}
+
+fn line(change: &Change) -> String {
+    let mark = match &*change.action {
+        "Add" => '+',
+        "Remove" => '-',
+        _ => '~',
+    };
+    let lost = if change.is_replaced { " (made anew)" } else { "" };
+    format!("  {mark} {} {}{lost}", change.kind, change.logical)
+}

@@ -1,0 +1,55 @@
+//! `hark destroy`: removes an instance from the account.
+
+use super::FINISHED;
+use super::deploy::account::{Account, failure};
+use super::deploy::stack::Stacking;
+use crate::args::Destroy;
+use crate::deployed;
+use crate::failure::Failure;
+use crate::output;
+use crate::project;
+
+/// The type of a bucket.
+const BUCKET: &str = "AWS::S3::Bucket";
+
+/// Removes all that `hark deploy` has made, but for buckets of the project that hold data.
+///
+/// # Errors
+/// If it is not agreed to, or fails.
+pub fn destroy(wanted: &Destroy) -> Result<u8, Failure> {
+    let project = project::load_here(wanted.config.path.as_deref())?;
+    let name = deployed::expect(&project, wanted.uuid.as_deref())?;
+    let account = Account::of(&project)?;
+    let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes };
+    let Some(stack) = account.stacks.stack(&name.stack()).map_err(failure)? else {
+        deployed::forget(&project, &name)?;
+        let failed = Failure::undone(format!("there is no instance `{name}` in {}", account.region));
+        return Err(failed.with_hint("AWS_REGION and AWS_PROFILE say where it is looked for"));
+    };
+    stacking.say(&format!("the instance `{name}` in {}, with all its sessions:", account.region));
+    let resources = account.stacks.resources(&name.stack()).map_err(failure)?;
+    stacking.say_counts('-', resources.iter().map(|resource| resource.kind.as_str()));
+    stacking.agree("delete it?")?;
+    let code = stack.outputs.get("CodeBucket");
+    if let Some(bucket) = code {
+        account.buckets.empty(bucket).map_err(failure)?;
+    }
+    stacking.delete(&name.stack())?;
+    let mut kept = Vec::new();
+    for resource in resources.iter().filter(|each| each.kind == BUCKET && Some(&each.physical) != code) {
+        if account.buckets.is_empty(&resource.physical).map_err(failure)? {
+            account.buckets.delete(&resource.physical).map_err(failure)?;
+        } else {
+            kept.push(resource.physical.as_str());
+        }
+    }
+    deployed::forget(&project, &name)?;
+    if !wanted.quiet {
+        let mut told = format!("the instance `{name}` is gone\n");
+        for bucket in kept {
+            told.push_str(&format!("the bucket `{bucket}` stays, because there is data in it\n"));
+        }
+        output::write_out(&told)?;
+    }
+    Ok(FINISHED)
+}
