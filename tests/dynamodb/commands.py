@@ -134,6 +134,18 @@ def resuming(place):
         place.run("cancel", id)
 
 
+def cancelling_what_is_lost(place):
+    """`cancel` of a session whose process was killed: its threads clean up all the same, once the lease has expired."""
+    run = place.start("run", "program.hk", "-f", "cleaning")
+    place.until("it calls", lambda: place.json("sessions") and "called later" in place.ask("events", "-u"))
+    id = place.json("sessions")[0]["session"]
+    run.kill()
+    run.communicate()
+    out, err = place.run("cancel", id)
+    expect(out.decode() == f"cancelled {id}\n" and not err, out, err)
+    expect("cleaned up" in place.ask("stdout", id), place.ask("stdout", id))
+
+
 def keys(place):
     """`run --key`: of several commands one makes the session, and all print its result."""
     runs = [place.start("run", "-q", "--key", "once", "program.hk", "-f", "tree", "9") for _ in range(4)]
@@ -268,7 +280,8 @@ def working(place):
 
 
 # Those that take long come first.
-CHECKS = [resuming, working, keys, pruning, expiring, moving, looking, following, promises, breaking, cancelling, measuring]
+CHECKS = [resuming, working, keys, pruning, expiring, moving, looking, following, promises, breaking, cancelling,
+          cancelling_what_is_lost, measuring]
 
 
 def compare(check, hark, address, direct):

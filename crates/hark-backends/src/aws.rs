@@ -2,7 +2,7 @@
 //! network, how a request is signed and sent, and whether a failed one is worth another try.
 //!
 //! Only the table has a generated client. The few calls on other services are signed by hand, with the SDK's own signature and HTTP
-//! client ([`Service`]): each further client would take as long to compile as that of DynamoDB, and would be in every bundle.
+//! client (`Service`): each further client would take as long to compile as that of DynamoDB, and would be in every bundle.
 
 mod buckets;
 mod cloudformation;

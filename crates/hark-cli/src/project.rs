@@ -12,9 +12,10 @@ use hark_foreign::interpreter;
 
 use crate::args;
 use crate::config::{self, Settings};
-use crate::failure::{Failure, Problem};
+use crate::failure::{self, Failure, Problem};
 use crate::modules::{Modules, from_current_folder};
-use crate::render::Severity;
+use crate::output;
+use crate::render::{Severity, Style};
 use crate::trust;
 
 /// The maximum size of a program in bytes: positions are 32-bit numbers.
@@ -37,6 +38,15 @@ pub struct Project {
 }
 
 impl Project {
+    /// Prints the warnings about `hark.toml`.
+    pub fn tell_warnings(&self) {
+        if let Some((source, problems)) = &self.warnings {
+            let mut out = String::new();
+            failure::draw_problems(source, problems, Style::for_stderr(), &mut out);
+            output::tell(&out);
+        }
+    }
+
     /// The path of a file relative to this project if it is inside, for messages.
     pub fn shortened<'a>(&self, file: &'a str) -> std::path::Display<'a> {
         let file = Path::new(file);

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{Observer, OutputItem, Report, Scope, SessionId, SessionState, Status};
+use hark_engine::{Observer, OutputItem, Report, Scope, SessionId, SessionState, Status, Tenure};
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure};
@@ -26,8 +26,9 @@ use crate::storage;
 /// How long a session may take to end after the time in which its threads may clean up.
 const END_TIME: Duration = Duration::from_secs(2);
 
-/// How often to check whether another process has ended the session.
+/// How often to check whether another process has ended the session, in a file and over a network.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+const REMOTE_LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// After this time, a message on the terminal says what the command waits for.
 const TELL_AFTER: Duration = Duration::from_secs(1);
@@ -85,7 +86,13 @@ fn end_rest(session: &Outside<'_>, id: &SessionId) -> Result<(), Failure> {
 /// Waits until the session has ended, its time is over, or a signal arrives.
 fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> Result<(), Failure> {
     let grace = store.project.settings.cancel_grace;
-    let until = Instant::now() + grace + END_TIME;
+    // A process that seems to hold the session may be lost. Its threads can clean up once its lease has expired.
+    let lease = match store.storage.tenure() {
+        Tenure::Leases(leases) => leases.lease(),
+        _ => Duration::ZERO,
+    };
+    let until = Instant::now() + lease + grace + END_TIME;
+    let pause = if store.storage.is_remote() { REMOTE_LOOK_EVERY } else { LOOK_EVERY };
     let watched = interruption.watch(|| {});
     watched.map_err(|error| Failure::system("cannot watch for signals", &error))?;
     let seconds = grace.as_secs_f64();
@@ -103,7 +110,7 @@ fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> R
         if !session::is_run_elsewhere(&*store.storage, id).map_err(storage::failure)? {
             serve(store, id, until, interruption)?;
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(pause);
     }
     Ok(())
 }

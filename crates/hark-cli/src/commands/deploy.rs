@@ -28,6 +28,7 @@ use stack::Stacking;
 /// If the project cannot be deployed, or AWS refuses something.
 pub fn deploy(wanted: &Deploy) -> Result<u8, Failure> {
     let mut loaded = project::load(None, wanted.config.path.as_deref())?;
+    loaded.project.tell_warnings();
     let name = name_of(wanted, &loaded.project)?;
     // First, because packages take time.
     let account = if wanted.dry_run { None } else { Some(Account::of(&loaded.project)?) };
@@ -51,6 +52,12 @@ pub fn deploy(wanted: &Deploy) -> Result<u8, Failure> {
         Failure::undone(format!("the stack `{}` is none of an instance of Hark", prepared.deployment.name.stack()))
     })?;
     keep_earlier(&account, &mut prepared, &stack.outputs)?;
+    for bucket in prepared.deployment.buckets_without_triggers() {
+        stacking.say(&format!(
+            "note: uploads into `{bucket}` start no sessions, because the bucket was there before the instance; to have the \
+             instance make it, move its data elsewhere and delete it"
+        ));
+    }
     let package = fs::read(&prepared.package).map_err(|error| Failure::system("cannot read the package", &error))?;
     stacking.upload(bucket, &prepared.code.key, &package)?;
     let changed = stacking.change(&prepared.deployment, bucket, is_new)?;

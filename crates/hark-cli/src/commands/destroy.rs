@@ -18,6 +18,7 @@ const BUCKET: &str = "AWS::S3::Bucket";
 /// If it is not agreed to, or fails.
 pub fn destroy(wanted: &Destroy) -> Result<u8, Failure> {
     let project = project::load_here(wanted.config.path.as_deref())?;
+    project.tell_warnings();
     let name = deployed::expect(&project, wanted.uuid.as_deref())?;
     let account = Account::of(&project)?;
     let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes };

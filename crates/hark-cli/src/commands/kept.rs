@@ -30,6 +30,7 @@ impl Store {
     /// Opens it. If nothing has ever been stored there, returns its place.
     pub fn open_or_place(choice: &KeptStorage, config: &ConfigFile) -> Result<Result<Store, Place>, Failure> {
         let project = project::load_here(config.path.as_deref())?;
+        project.tell_warnings();
         let found = storage::of_kept_sessions(&project, choice)?;
         let place = Place::of(&project, choice.asked());
         Ok(match found {
@@ -42,7 +43,7 @@ impl Store {
     pub fn existing(choice: &KeptStorage, config: &ConfigFile) -> Result<Store, Failure> {
         Store::open_or_place(choice, config)?.map_err(|place| {
             Failure::usage(format!("there are no sessions: there is no file `{}`", place.store()))
-                .with_hint("`hark run -s sqlite FILE` starts one")
+                .with_hint("`hark run -s sqlite FILE` starts one; `-s dynamodb` looks in a table")
         })
     }
 

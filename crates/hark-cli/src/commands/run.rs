@@ -15,11 +15,11 @@ use super::unserved::{self, Pooled};
 use super::{BROKEN, FINISHED};
 use crate::args::{self, Run};
 use crate::entry::Entry;
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::output::{self, Stream};
 use crate::place::Place;
 use crate::program::Compiled;
-use crate::project::{self, Loaded, Project};
+use crate::project::{self, Project};
 use crate::render::{Lines, Paint, Style, draw_errors, escape};
 use crate::report;
 use crate::session::{self, Session};
@@ -43,7 +43,7 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
         None => project::load(wanted.file.as_deref(), config)?,
     };
     if !wanted.quiet {
-        tell_warnings(&loaded);
+        loaded.project.tell_warnings();
     }
     let mut compiled = Compiled::for_storage(&mut loaded, wanted.storage.asked().name);
     let Some(executable) = compiled.executable.take() else { return reject(wanted, &compiled) };
@@ -138,14 +138,6 @@ fn suspend_at(wanted: &Run) -> SuspendAt {
         None => SuspendAt::Never,
         Some(args::SuspendAt::Effects) => SuspendAt::Effects,
         Some(args::SuspendAt::Instructions) => SuspendAt::Instructions { seed: wanted.seed },
-    }
-}
-
-fn tell_warnings(loaded: &Loaded) {
-    if let Some((source, problems)) = &loaded.project.warnings {
-        let mut out = String::new();
-        failure::draw_problems(source, problems, Style::for_stderr(), &mut out);
-        output::tell(&out);
     }
 }
 

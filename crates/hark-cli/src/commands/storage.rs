@@ -28,6 +28,7 @@ struct Finding {
 pub fn storage(wanted: &StorageCommand) -> Result<u8, Failure> {
     let kept = wanted.task.kept();
     let project = project::load_here(kept.config.path.as_deref())?;
+    project.tell_warnings();
     let address = storage::address(&project, &kept.storage, "there is nothing to prepare")?;
     match wanted.task {
         StorageTask::Init(_) => init(kept, &project, &address),

@@ -95,6 +95,7 @@ fn write(bytes: &[u8]) -> io::Result<()> {
 pub fn import(wanted: &Import) -> Result<u8, Failure> {
     let bytes = read(&wanted.file)?;
     let project = project::load_here(wanted.config.path.as_deref())?;
+    project.tell_warnings();
     let address = storage::address(&project, &wanted.storage, "there is no importing one")?;
     let refused = |error: ImportError| match error {
         ImportError::Storage(error) => storage::failure(error),

@@ -37,6 +37,7 @@ const POOLS_UNUSED: &str = "warning: its pools have no effect here: it runs whol
 /// If the storage cannot be opened.
 pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     let project = Arc::new(project::load_here(wanted.config.path.as_deref())?);
+    project.tell_warnings();
     let address = storage::address(&project, &wanted.storage, "a worker cannot serve them")?;
     let kept = address.open(&project)?;
     let pools = if wanted.pools.is_empty() { project.settings.pools.clone() } else { only(&wanted.pools) };

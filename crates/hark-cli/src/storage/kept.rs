@@ -109,6 +109,11 @@ impl fmt::Display for Address {
 }
 
 impl Kept {
+    /// Whether it is asked over a network.
+    pub fn is_remote(&self) -> bool {
+        !matches!(self, Kept::Sqlite(_))
+    }
+
     /// For an engine.
     pub fn shared(&self) -> Arc<dyn Storage> {
         match self {

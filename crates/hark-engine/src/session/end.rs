@@ -221,6 +221,10 @@ impl Session {
             }
             SessionState::Cancelled => self.close(Status::Cancelled),
             SessionState::Moved => self.close(Status::Moved),
+            // Where threads are leased, a process may take one just before the session is marked: nothing went wrong.
+            SessionState::Moving | SessionState::Importing if self.is_leased() => {
+                self.give_up(&StorageError::TakenOver);
+            }
             // The process that moves it has taken it from this server.
             SessionState::Moving | SessionState::Importing => self.fail_storage(&StorageError::TakenOver),
         }
@@ -235,16 +239,22 @@ impl Session {
 
     /// Ends the session here because its storage does not work.
     pub fn fail_storage(&self, error: &StorageError) {
-        if *error == StorageError::TakenOver {
-            self.was_taken_over.store(true, Ordering::Release);
-        }
         warn!(session = %self.id, %error, "a session is given up");
-        let is_unseen = self.end_with(End::Storage(error.clone()));
-        // The next process to run the session makes these calls again.
-        self.ports.foreign.cancel(&self.id);
+        let is_unseen = self.give_up(error);
         if let Some(server) = self.server.as_ref().filter(|_| is_unseen) {
             server.note_failure(&self.id, error.clone());
         }
+    }
+
+    /// Ends the session here without telling anybody but its waiter. Returns whether there was none.
+    fn give_up(&self, error: &StorageError) -> bool {
+        if *error == StorageError::TakenOver {
+            self.was_taken_over.store(true, Ordering::Release);
+        }
+        let is_unseen = self.end_with(End::Storage(error.clone()));
+        // The next process to run the session makes these calls again.
+        self.ports.foreign.cancel(&self.id);
+        is_unseen
     }
 
     /// Sets the waiter for the session's end. It may have missed a part of the output.

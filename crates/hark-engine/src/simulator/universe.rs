@@ -404,6 +404,10 @@ impl Universe {
         running.stop.store(false, Ordering::Relaxed);
         // Storage failures are simulated, and sessions that are not being served are found by other servers.
         let tell = |id: &SessionId, error: &StorageError| {
+            if *error == StorageError::TakenOver && self.world().disturbances.is_by_thread {
+                // Leased threads are lost one by one; a session that is moved is no failure.
+                self.world().faults.push(format!("{number} tells that it has lost {}", id.as_str()));
+            }
             self.world().tell(|| format!("{number} cannot go on with {}: {error}", &id.as_str()[32..]));
         };
         let _ = running.engine.attend(scope, &running.stop, &tell);

@@ -156,6 +156,9 @@ fn only_managed_buckets_that_do_not_exist_are_made() {
         .filter_map(|resource| resource["Properties"]["BucketName"].as_str())
         .collect();
     assert_eq!(buckets, BTreeSet::from(["up-loads", "uploads"]));
+    assert_eq!(full().buckets_without_triggers().count(), 0);
+    let older = Deployment { existing_buckets: vec!["uploads".to_owned()], ..full() };
+    assert_eq!(older.buckets_without_triggers().collect::<Vec<_>>(), ["uploads"]);
 }
 
 /// Each `*` in a policy, and why it is there.

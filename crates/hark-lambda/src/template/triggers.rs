@@ -111,6 +111,11 @@ impl Deployment {
         self.settings.managed_buckets.iter().filter(|bucket| !self.existing_buckets.contains(bucket))
     }
 
+    /// The buckets whose uploads are to start sessions, and do not: those that existed before the instance.
+    pub fn buckets_without_triggers(&self) -> impl Iterator<Item = &String> {
+        self.existing_buckets.iter().filter(|bucket| self.triggers_of(bucket).next().is_some())
+    }
+
     /// The uploads to a bucket that start sessions.
     fn triggers_of<'a>(&'a self, bucket: &'a str) -> impl Iterator<Item = &'a UploadTrigger> {
         self.settings.upload_triggers.iter().filter(move |trigger| trigger.bucket == bucket)

@@ -97,7 +97,7 @@ fn refusal(name: &str, target: Target<'_>, error: &impl ProvideErrorMetadata) ->
     text.push_str(&match code {
         "ResourceNotFoundException" => {
             format!(
-                "; there is no such table at {}: `hark storage init` makes it, if that is the right place",
+                "; there is no such table at {}: `hark storage init -s dynamodb` makes it, if that is the right place",
                 target.place
             )
         }

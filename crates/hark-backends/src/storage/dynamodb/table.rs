@@ -158,7 +158,7 @@ impl Shared {
             Ok(true) => Finding { subject: "expiry of items".into(), fault: None },
             Ok(false) => {
                 let fault =
-                    format!("items do not expire by their attribute `{EXPIRY}`; `hark storage init` switches that on");
+                    format!("items do not expire by their attribute `{EXPIRY}`; `hark storage init -s dynamodb` switches that on");
                 Finding { subject: "expiry of items".into(), fault: Some(fault) }
             }
             Err(error) => Finding::of::<()>("expiry of items", Err(error)).0,
@@ -248,12 +248,14 @@ fn fault_of_layout(table: &TableDescription) -> Option<String> {
             && found.iter().any(|key| key.attribute_name() == sort && *key.key_type() == KeyType::Range)
     };
     if !is_as(table.key_schema(), PARTITION, SORT) {
-        return Some("its keys are others; use another table, which `hark storage init` makes".into());
+        return Some("its keys are others; use another table, which `hark storage init -s dynamodb` makes".into());
     }
     for (name, partition, sort) in [(DUE_INDEX, "k", "d"), (LISTING_INDEX, "l", "i")] {
         let index = table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(name));
         if !index.is_some_and(|index| is_as(index.key_schema(), partition, sort)) {
-            return Some(format!("the index `{name}` is missing; use another table, which `hark storage init` makes"));
+            return Some(format!(
+                "the index `{name}` is missing; use another table, which `hark storage init -s dynamodb` makes"
+            ));
         }
     }
     None
