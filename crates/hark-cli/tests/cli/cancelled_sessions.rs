@@ -234,7 +234,7 @@ fn what_is_started_in_cleaning_up_is_ended_with_the_session() {
 fn there_must_be_one() {
     let folder = folder("there_must_be_one", 3600);
     let none = "error: there are no sessions: there is no file `.hark/hark.db`\n\
-                hint: `hark run -s sqlite FILE` starts one\n";
+                hint: `hark run -s sqlite FILE` starts one; `-s dynamodb` looks in a table\n";
     folder.hark("cancel 0").is(2, "", none);
     // The session must be named; it is never guessed.
     let unnamed = folder.hark("cancel");

@@ -85,7 +85,7 @@ pub fn detach(folder: &Folder, line: &str) -> String {
 fn where_nothing_is_kept() {
     let folder = folder("where_nothing_is_kept");
     let none = "error: there are no sessions: there is no file `.hark/hark.db`\n\
-                hint: `hark run -s sqlite FILE` starts one\n";
+                hint: `hark run -s sqlite FILE` starts one; `-s dynamodb` looks in a table\n";
     folder.hark("sessions").is(0, "no sessions in .hark/hark.db\n", "");
     folder.hark("sessions --json").is(0, "[]\n", "");
     folder.hark("resume").is(0, "no sessions to resume in .hark/hark.db\n", "");
