@@ -45,6 +45,14 @@ impl fmt::Display for InstanceName {
 }
 
 impl InstanceName {
+    /// A UUID of version 4 (RFC 9562), from these random bits.
+    pub fn of_random(bits: u128) -> InstanceName {
+        let bits = bits & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
+        let digits = format!("{bits:032x}");
+        let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+        InstanceName(parts.join("-"))
+    }
+
     /// The name as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -122,6 +130,16 @@ mod tests {
         assert!(name.code_bucket("123456789012").len() <= 63);
         assert!(name.function(largest).len() <= 64 && name.recovery().len() <= 64);
         assert!(name.schedule(999).len() <= 64 && name.schedules_role().len() <= 64);
+    }
+
+    #[test]
+    fn a_random_name_is_a_uuid() {
+        for (bits, text) in
+            [(0, "00000000-0000-4000-8000-000000000000"), (u128::MAX, "ffffffff-ffff-4fff-bfff-ffffffffffff")]
+        {
+            let name = InstanceName::of_random(bits);
+            assert_eq!((name.as_str(), text.parse()), (text, Ok(name.clone())));
+        }
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub enum TemplateSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeSet {
     id: String,
+    /// No other one has it, so that it also tells a repeated request from another one.
+    name: String,
     stack: String,
     /// What it changes.
     pub changes: Vec<Change>,
@@ -201,7 +203,7 @@ impl CloudFormation {
         Ok(found)
     }
 
-    /// Proposes to make a stack, or to change it, as a template says. None if it is so already.
+    /// Proposes to make a stack, or to change it, as a template says, under a name that was never used. None if it is so already.
     ///
     /// # Errors
     /// If the template is refused, or the service cannot be reached.
@@ -220,6 +222,7 @@ impl CloudFormation {
         let parameters = [
             ("StackName", stack),
             ("ChangeSetName", name),
+            ("ClientToken", name),
             ("ChangeSetType", kind),
             // The roles have names.
             ("Capabilities.member.1", "CAPABILITY_NAMED_IAM"),
@@ -227,14 +230,15 @@ impl CloudFormation {
         ];
         let id =
             self.0.call("CreateChangeSet", &parameters, |root| text_of(child(root, "CreateChangeSetResult")?, "Id"))?;
+        let proposed = |changes| ChangeSet { id: id.clone(), name: name.to_owned(), stack: stack.to_owned(), changes };
         let mut pause = FIRST_PAUSE;
         loop {
             let (status, reason, changes) = self.change_set(stack, &id)?;
             match &*status {
-                "CREATE_COMPLETE" => return Ok(Some(ChangeSet { id, stack: stack.to_owned(), changes })),
+                "CREATE_COMPLETE" => return Ok(Some(proposed(changes))),
                 "FAILED" => {
                     // What is left of it is only in the way.
-                    let _ = self.withdraw(&ChangeSet { id, stack: stack.to_owned(), changes });
+                    let _ = self.withdraw(&proposed(changes));
                     let is_same =
                         reason.contains("didn't contain changes") || reason.contains("No updates are to be performed");
                     return match is_same {
@@ -278,7 +282,9 @@ impl CloudFormation {
     /// # Errors
     /// If it cannot be begun.
     pub fn execute(&self, change: &ChangeSet) -> Result<(), AwsError> {
-        self.0.call("ExecuteChangeSet", &[("StackName", &change.stack), ("ChangeSetName", &change.id)], |_| Some(()))
+        let ChangeSet { id, name, stack, .. } = change;
+        let parameters = [("StackName", stack.as_str()), ("ChangeSetName", id), ("ClientRequestToken", name)];
+        self.0.call("ExecuteChangeSet", &parameters, |_| Some(()))
     }
 
     /// Begins to delete a stack.

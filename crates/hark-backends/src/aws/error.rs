@@ -3,8 +3,10 @@
 use std::fmt::Debug;
 
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hark_engine::StorageError;
+use roxmltree::Document;
 
 use super::chain;
 
@@ -50,5 +52,35 @@ impl AwsError {
             },
             error => AwsError::Failed { action, why: format!("{place}: {}", chain(&error)) },
         }
+    }
+}
+
+/// What an answer in XML says that is an error. S3 and the services of the Query protocol have its code and message at different
+/// depths.
+pub(super) fn refusal(body: &[u8]) -> ErrorMetadata {
+    let mut told = ErrorMetadata::builder();
+    if let Ok(document) = Document::parse(&String::from_utf8_lossy(body)) {
+        for node in document.descendants() {
+            match (node.tag_name().name(), node.text()) {
+                ("Code", Some(text)) => told = told.code(text),
+                ("Message", Some(text)) => told = told.message(text),
+                _ => {}
+            }
+        }
+    }
+    told.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_read() {
+        let told = refusal(
+            b"<ErrorResponse><Error><Code>ValidationError</Code><Message>a &lt; b</Message></Error></ErrorResponse>",
+        );
+        assert_eq!((told.code(), told.message()), (Some("ValidationError"), Some("a < b")));
+        assert_eq!(refusal(b"no XML").code(), None);
     }
 }

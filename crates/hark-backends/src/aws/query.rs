@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::ErrorMetadata;
 use roxmltree::{Document, Node};
 
+use super::error::refusal;
 use super::s3::encoded;
 use super::{Aws, AwsError, Request, Service, retried};
 
@@ -30,7 +31,8 @@ impl Query {
         Ok(Query { aws: aws.clone(), service, name, version })
     }
 
-    /// Calls an action, again and again while that may help, and reads the answer. Each action may happen twice without harm.
+    /// Calls an action, again and again while that may help, and reads the answer. An action that must not
+    /// happen twice has a token among its parameters.
     pub fn call<T>(
         &self,
         action: &str,
@@ -63,22 +65,6 @@ impl Query {
     }
 }
 
-/// What an answer says that is an error.
-fn refusal(body: &[u8]) -> ErrorMetadata {
-    let mut told = ErrorMetadata::builder();
-    let text = String::from_utf8_lossy(body);
-    if let Ok(document) = Document::parse(&text) {
-        for node in document.descendants() {
-            match (node.tag_name().name(), node.text()) {
-                ("Code", Some(text)) => told = told.code(text),
-                ("Message", Some(text)) => told = told.message(text),
-                _ => {}
-            }
-        }
-    }
-    told.build()
-}
-
 /// The element of this name within another, directly.
 pub(super) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
     node.children().find(|child| child.tag_name().name() == name)
@@ -108,14 +94,5 @@ mod tests {
         assert_eq!(names, [Some("a".to_owned()), Some(String::new())]);
         assert_eq!((text_of(root, "Other"), text_of(root, "None")), (Some("1".to_owned()), None));
         assert_eq!(members(root, "None").count(), 0);
-    }
-
-    #[test]
-    fn a_refusal_is_read() {
-        let told = refusal(
-            b"<ErrorResponse><Error><Code>ValidationError</Code><Message>a &lt; b</Message></Error></ErrorResponse>",
-        );
-        assert_eq!((told.code(), told.message()), (Some("ValidationError"), Some("a < b")));
-        assert_eq!(refusal(b"no XML").code(), None);
     }
 }

@@ -10,7 +10,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hark_engine::StorageError;
 use roxmltree::Document;
 
-use super::{Aws, Service};
+use super::{Aws, Service, error};
 
 /// What is asked of a bucket.
 #[derive(Debug, Clone, Copy)]
@@ -91,15 +91,7 @@ impl S3 {
 
 /// What an answer says that is an error. One to HEAD says nothing but its status.
 fn refusal(status: u16, request: &Request<'_>, body: &[u8]) -> ErrorMetadata {
-    let mut told = ErrorMetadata::builder();
-    for (name, text) in texts(body, &[]) {
-        match name.as_str() {
-            "Code" => told = told.code(text),
-            "Message" => told = told.message(text),
-            _ => {}
-        }
-    }
-    let told = told.build();
+    let told = error::refusal(body);
     let code = match (told.code(), request.method, status) {
         (None, "HEAD", 404) if request.key.is_empty() => "NoSuchBucket",
         (None, "HEAD", 404) => "NoSuchKey",

@@ -9,7 +9,9 @@ pub mod stack;
 use std::collections::BTreeMap;
 use std::fs;
 
+use hark_backends::System;
 use hark_backends::aws::Change;
+use hark_engine::Surroundings;
 use hark_lambda::{InstanceName, Size};
 
 use super::FINISHED;
@@ -19,7 +21,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::project::{self, Project};
 use account::Account;
-use prepare::{Prepared, new_name};
+use prepare::Prepared;
 use stack::Stacking;
 
 /// Makes an instance, or changes the one that there is.
@@ -39,15 +41,17 @@ pub fn deploy(wanted: &Deploy) -> Result<u8, Failure> {
     };
     let project = &loaded.project;
     let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes };
-    let mut stack = stacking.present(&prepared.deployment.name)?;
-    let is_new = stack.is_none();
-    if stack.is_none() {
-        stacking.agree_to_make(&prepared.deployment, prepared.package_bytes)?;
-        // Whatever happens from here on, `hark destroy` must find it.
-        deployed::remember(project, &prepared.deployment.name)?;
-        stack = Some(stacking.make_bucket(&prepared.deployment)?);
-    }
-    let stack = stack.ok_or_else(|| Failure::undone("CloudFormation has not made the stack"))?;
+    let found = stacking.present(&prepared.deployment.name)?;
+    let is_new = found.is_none();
+    let stack = match found {
+        Some(stack) => stack,
+        None => {
+            stacking.agree_to_make(&prepared.deployment, prepared.package_bytes)?;
+            // Whatever happens from here on, `hark destroy` must find it.
+            deployed::remember(project, &prepared.deployment.name)?;
+            stacking.make_bucket(&prepared.deployment)?
+        }
+    };
     let bucket = stack.outputs.get("CodeBucket").ok_or_else(|| {
         Failure::undone(format!("the stack `{}` is none of an instance of Hark", prepared.deployment.name.stack()))
     })?;
@@ -70,7 +74,7 @@ pub fn deploy(wanted: &Deploy) -> Result<u8, Failure> {
 fn name_of(wanted: &Deploy, project: &Project) -> Result<InstanceName, Failure> {
     match deployed::find(project, wanted.uuid.as_deref())? {
         Some(name) => Ok(name),
-        None => new_name(),
+        None => Ok(InstanceName::of_random(u128::from(System.random()) << 64 | u128::from(System.random()))),
     }
 }
 

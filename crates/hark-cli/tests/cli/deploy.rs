@@ -53,8 +53,8 @@ fn a_package_has_the_program_and_the_projects_modules() {
     );
     folder.write("lib/more.hk", "fn f() { 1 }\n");
     folder.write("unused.hk", "fn g() { 1 }\n");
-    folder.write("src/work/__init__.py", "");
-    folder.write("src/work/__pycache__/x.pyc", "");
+    folder.write("src/steps/__init__.py", "");
+    folder.write("src/steps/__pycache__/x.pyc", "");
     folder.write("beside.py", "");
     folder.write("pkg/__init__.py", "");
     folder.write("notes/private.txt", "");
@@ -63,8 +63,15 @@ fn a_package_has_the_program_and_the_projects_modules() {
     let file = File::open(folder.path().join("data/deploy/package.zip")).unwrap();
     let names: Vec<String> =
         zip::ZipArchive::new(file).unwrap().file_names().map(|name| name.unwrap().into_owned()).collect();
-    let wanted =
-        ["beside.py", "bootstrap", "hark.toml", "lib/more.hk", "pkg/__init__.py", "service.hk", "src/work/__init__.py"];
+    let wanted = [
+        "beside.py",
+        "bootstrap",
+        "hark.toml",
+        "lib/more.hk",
+        "pkg/__init__.py",
+        "service.hk",
+        "src/steps/__init__.py",
+    ];
     assert_eq!(names, wanted);
 }
 

@@ -103,9 +103,9 @@ impl Deployment {
         if let Some(bucket) = &self.contents_bucket {
             variables["HARK_BUCKET"] = json!(bucket);
         }
-        let minor = python_folder(&code.runtime);
+        let python = python_folder(&code.runtime);
         variables["PYTHONPATH"] = json!(format!(
-            "{PACKAGE_FOLDER}/{PACKAGES}:/opt/python:/opt/python/lib/{minor}/site-packages:/var/runtime"
+            "{PACKAGE_FOLDER}/{PACKAGES}:/opt/python:/opt/python/lib/{python}/site-packages:/var/runtime"
         ));
         for (name, value) in &self.settings.environment {
             variables[name] = json!(value);

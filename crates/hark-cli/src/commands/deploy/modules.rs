@@ -11,6 +11,7 @@ use hark_lambda::package::{Package, PackageError};
 use hark_lambda::template::{PACKAGES, PYTHON};
 use sha2::{Digest, Sha256};
 
+use super::prepare::unpackaged;
 use crate::commands::sync::complaint;
 use crate::commands::sync::tool::{Ended, Tools};
 use crate::config::RuntimeName;
@@ -41,19 +42,17 @@ impl Modules<'_> {
     /// # Errors
     /// If a file cannot be read, or a package cannot be installed.
     pub fn add_to(&self, package: &mut Package) -> Result<(), Failure> {
-        let failed =
-            |error: PackageError| Failure::undone(format!("the package for AWS Lambda cannot be made: {error}"));
         let instance = &self.project.settings.instance;
         if let Some(made) = self.made()? {
             if made.is_dir() {
-                package.add_folder(PACKAGES, &made, &|_| false).map_err(failed)?;
+                package.add_folder(PACKAGES, &made, &|_| false).map_err(unpackaged)?;
             } else {
-                package.add_zip(PACKAGES, &made).map_err(failed)?;
+                package.add_zip(PACKAGES, &made).map_err(unpackaged)?;
             }
         } else {
-            self.add_own(package).map_err(failed)?;
+            self.add_own(package).map_err(unpackaged)?;
             if let Some(installed) = self.install()? {
-                package.add_folder(PACKAGES, &installed, &|_| false).map_err(failed)?;
+                package.add_folder(PACKAGES, &installed, &|_| false).map_err(unpackaged)?;
             }
         }
         if instance.runtime == RuntimeName::Bundled {
@@ -63,7 +62,7 @@ impl Modules<'_> {
                     "set `bundled_python` to a folder with `bin/python3`; `uv python install --install-dir FOLDER` makes one",
                 )
             })?;
-            package.add_folder(PYTHON, &python, &|_| false).map_err(failed)?;
+            package.add_folder(PYTHON, &python, &|_| false).map_err(unpackaged)?;
         }
         Ok(())
     }

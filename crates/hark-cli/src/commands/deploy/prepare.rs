@@ -5,13 +5,11 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use hark_backends::System;
 use hark_bytecode::{Binding, Executable};
 use hark_compiler::Code as DiagnosticCode;
-use hark_engine::Surroundings;
-use hark_lambda::package::{Package, UNPACKED_BYTES_MAX, Written};
+use hark_lambda::package::{Package, PackageError, UNPACKED_BYTES_MAX, Written};
 use hark_lambda::template::BOOTSTRAP;
-use hark_lambda::{Architecture, BadInstanceName, Code, Deployment, InstanceName, InstanceSettings, Runtime, sizes_of};
+use hark_lambda::{Architecture, Code, Deployment, InstanceName, InstanceSettings, Runtime, sizes_of};
 
 use super::modules::Modules;
 use super::settings;
@@ -76,18 +74,6 @@ impl Prepared {
         };
         Ok(Prepared { deployment, code, package: path, package_bytes: package.bytes })
     }
-}
-
-/// A new name for an instance: a UUID of version 4 (RFC 9562).
-///
-/// # Errors
-/// Never: each UUID is such a name.
-pub fn new_name() -> Result<InstanceName, Failure> {
-    let [high, low] = System.random_pair();
-    let bits = (u128::from(high) << 64 | u128::from(low)) & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
-    let digits = format!("{bits:032x}");
-    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-    parts.join("-").parse().map_err(|error: BadInstanceName| Failure::undone(error.to_string()))
 }
 
 /// Whether the program has the functions that triggers call, with as many parameters as they give arguments.
@@ -164,15 +150,12 @@ fn package(
     path: &Path,
 ) -> Result<Written, Failure> {
     let folder = path.parent().unwrap_or(path);
-    let failed = |error: hark_lambda::package::PackageError| {
-        Failure::undone(format!("the package for AWS Lambda cannot be made: {error}"))
-    };
     fs::create_dir_all(folder).map_err(|error| Failure::undone(format!("`{}`: {error}", folder.display())))?;
     let mut package = Package::default();
-    package.add_file(BOOTSTRAP, &hark_binary(project, architecture)?).map_err(failed)?;
+    package.add_file(BOOTSTRAP, &hark_binary(project, architecture)?).map_err(unpackaged)?;
     add_program(&mut package, project, program)?;
     Modules { project, architecture, folder, quiet: wanted.quiet }.add_to(&mut package)?;
-    let written = package.write(path).map_err(failed)?;
+    let written = package.write(path).map_err(unpackaged)?;
     if written.unpacked_bytes > UNPACKED_BYTES_MAX {
         let failure = Failure::usage(format!(
             "the package has {} MB of files, and a function of AWS Lambda may have {} MB",
@@ -199,7 +182,12 @@ fn add_program(package: &mut Package, project: &Project, program: &Executable) -
     }
     let config = project.config.clone().unwrap_or_else(|| project.folder.join(crate::config::FILE_NAME));
     if config.is_file() {
-        package.add_file(crate::config::FILE_NAME, &config).map_err(|error| Failure::undone(error.to_string()))?;
+        package.add_file(crate::config::FILE_NAME, &config).map_err(unpackaged)?;
     }
     Ok(())
+}
+
+/// The failure for a file of the package.
+pub fn unpackaged(error: PackageError) -> Failure {
+    Failure::undone(format!("the package for AWS Lambda cannot be made: {error}"))
 }
