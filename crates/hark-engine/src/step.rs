@@ -608,19 +608,21 @@ pub fn resolve(
 pub fn begin_retry(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
     let state = SessionState::Running;
-    put_session(SessionRecord { state, retrying: true, ended: None, ..session.clone() }, commit);
+    put_session(SessionRecord { state, retrying: true, put_back: None, ended: None, ..session.clone() }, commit);
 }
 
-/// All failed threads are put back, among them this one. `first_stopped` says whether the first one was not among them.
-pub fn end_retry(
-    stamp: Stamp,
-    session: &SessionRecord,
-    first_stopped: bool,
-    put_back: Option<PutBack>,
-    commit: &mut Commit,
-) {
+/// Some failed threads are put back by this commit, among them this one. The record says so at once: another process may
+/// take the thread, and complete the retry, before the one that retries goes on.
+pub fn note_put_back(stamp: Stamp, session: &SessionRecord, thread: ThreadId, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
-    put_session(SessionRecord { first_stopped, retrying: false, put_back, ..session.clone() }, commit);
+    let put_back = Some(PutBack { thread, stamp: commit.stamp });
+    put_session(SessionRecord { put_back, ..session.clone() }, commit);
+}
+
+/// All failed threads are put back. `first_stopped` says whether the first one was not among them.
+pub fn end_retry(stamp: Stamp, session: &SessionRecord, first_stopped: bool, commit: &mut Commit) {
+    commit.expect.push((Key::Session, Some(stamp)));
+    put_session(SessionRecord { first_stopped, retrying: false, ..session.clone() }, commit);
 }
 
 /// Puts back a failed thread: its Future is pending again, and still counts as awaited if it was. `future` is the

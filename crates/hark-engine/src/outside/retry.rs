@@ -18,7 +18,7 @@ use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
 use crate::id::{Stamp, ThreadId};
 use crate::limits::RETRIES_PER_COMMIT_MAX;
-use crate::record::{FutureRecord, Key, Live, PutBack, Record, SessionState, State, Status, Versioned};
+use crate::record::{FutureRecord, Key, Live, Record, SessionState, State, Status, Versioned};
 use crate::step;
 use crate::storage::{Range, StorageError, Tenure};
 
@@ -53,7 +53,6 @@ impl Outside<'_> {
         let mut stamps = self.stamps();
         let order = self.failed_threads()?;
         let mut left = &order[..];
-        let mut put_back = None;
         loop {
             let Some(Versioned { stamp, record: Record::Session(session) }) = self.read(Key::Session)? else {
                 return Err(StorageError::Gone);
@@ -64,18 +63,17 @@ impl Outside<'_> {
             }
             let mut commit = Commit::new(stamps.next());
             let (some, rest) = left.split_at(left.len().min(RETRIES_PER_COMMIT_MAX));
-            if some.is_empty() {
-                let first_stopped = self.read(Key::Live(step::FIRST))?.is_none();
-                step::end_retry(stamp, &session, first_stopped, put_back, &mut commit);
-            } else {
-                commit.expect.push((Key::Session, Some(stamp)));
+            if let Some(first) = some.first() {
+                step::note_put_back(stamp, &session, *first, &mut commit);
                 for thread in some {
                     self.put_back(*thread, &mut commit)?;
                 }
+            } else {
+                let first_stopped = self.read(Key::Live(step::FIRST))?.is_none();
+                step::end_retry(stamp, &session, first_stopped, &mut commit);
             }
             // After a conflict or a lost answer, the next round reads what is left of these.
             if self.records.commit(&mut commit)? == Outcome::Done {
-                put_back = some.first().map(|thread| PutBack { thread: *thread, stamp: commit.stamp });
                 left = rest;
             }
         }

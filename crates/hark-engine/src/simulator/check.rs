@@ -270,6 +270,11 @@ impl World {
         if cancelled > 1 {
             return Err(format!("it was cancelled {cancelled} times"));
         }
+        // Whoever takes that thread logs the retry.
+        let was_retried = threads.values().any(|seen| seen.retried > 0);
+        if was_retried && self.disk.record(id).is_some_and(|(_, record)| record.put_back.is_none()) {
+            return Err("its record does not tell what the retry has put back".to_owned());
+        }
         for (thread, seen) in threads {
             // The process that was to remove the threads may be lost.
             let is_left = was_cut_off && self.disk.row(id, &Key::Live(thread)).is_some();
