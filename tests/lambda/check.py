@@ -1,72 +1,17 @@
 #!/usr/bin/env python3
 """Sessions that are run by functions of AWS Lambda, in AWS's emulator of their runtime (tests/lambda/service.py):
 
-    check.py HARK [--only NAME] [--threads N] [--rounds N]
+    check.py HARK [--only NAME] [--jobs N] [--threads N] [--slots N] [--rounds N]
 
 Each check has an instance of its own. `faults` is repeated with `--rounds` seeds, and starts `--threads` threads.
 """
 import argparse
 import json
-import subprocess
 import time
-import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import service
-
-PACKAGE = Path(__file__).resolve().parent / "package"
-
-
-def asked(**options):
-    parser = argparse.ArgumentParser()
-    service.options(parser)
-    return parser.parse_args([f"--{name.replace('_', '-')}={value}" for name, value in options.items()])
-
-
-class Instance:
-    """An instance, and what can be done with it."""
-
-    def __init__(self, hark, **options):
-        self.hark, self.context = hark, service.running(asked(**options), hark, PACKAGE)
-
-    def __enter__(self):
-        self.service = self.context.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        return self.context.__exit__(*error)
-
-    @property
-    def counts(self):
-        return self.service.counts
-
-    def invoke(self, **event):
-        """The answer to a synchronous invocation."""
-        url = f"http://{self.service.address}/2015-03-31/functions/{service.FUNCTION}/invocations"
-        with urllib.request.urlopen(urllib.request.Request(url, json.dumps(event).encode())) as answer:
-            return json.load(answer)
-
-    def command(self, *words):
-        done = subprocess.run([self.hark, words[0], "-s", "dynamodb", *words[1:]], env=self.service.variables(), cwd=PACKAGE,
-                              capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    def begin(self, function, *arguments):
-        return self.command("run", "--detach", "-f", function, "--args", json.dumps(arguments))
-
-    def report(self, session, seconds_max=120):
-        """The report of a session that has ended."""
-        begun = time.monotonic()
-        while time.monotonic() - begun < seconds_max:
-            report = json.loads(self.command("show", session, "--json"))
-            if report["ended"] is not None:
-                return report
-            time.sleep(0.1)
-        raise AssertionError(f"session {session} does not end: {self.command('show', session)}\n{self.counts}")
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r} instead of {wanted!r}"
+from instance import Instance, equal
 
 
 def check_one_invocation(hark, _):
@@ -75,7 +20,7 @@ def check_one_invocation(hark, _):
         report = instance.invoke(function="main", args=[10], key="order 17")
         equal((report["status"], report["result"]), ("finished", [n * 2 for n in range(10, 0, -1)]))
         equal(instance.invoke(function="main", args=[10], key="order 17")["session"], report["session"])
-        equal(dict(instance.counts), {"invocations": 2, "synchronous": 2})
+        equal((instance.counts["invocations"], instance.counts["synchronous"]), (2, 2))
 
 
 def check_fan_out(hark, _):
@@ -84,6 +29,7 @@ def check_fan_out(hark, _):
         report = instance.report(instance.begin("fan_out", 100))
         equal(report["result"], sum(n * 2 + 1 for n in range(100)))
         assert 3 < instance.counts["invocations"] < 50, instance.counts
+        equal((instance.counts["stray"], instance.counts["refused"]), (0, 0))
 
 
 def check_chain(hark, _):
@@ -104,7 +50,7 @@ def check_sleep(hark, _):
 def check_long_sleep(hark, _):
     """A hint for later that was lost is sent again by the recovery, in time."""
     with Instance(hark, recover=2) as instance:
-        instance.service.send_messages = lambda batch: (200, {"Successful": []})
+        instance.service.send_messages = lambda batch, caller: (200, {"Successful": []})
         session = instance.begin("nap", 8)
         time.sleep(4)
         del instance.service.send_messages
@@ -144,6 +90,75 @@ def check_throttling(hark, _):
         assert instance.counts["throttled"] > 0, instance.counts
 
 
+def check_schedule(hark, _):
+    """A schedule starts a session each time, at its rate. Two minutes are a second here."""
+    with Instance(hark, 'schedules = [["rate(2 minutes)", "nightly"]]', recover=0.5) as instance:
+        instance.until(lambda: instance.counts["fired hark-test-schedule-0"] >= 2)
+        instance.until(lambda: [(each["function"], each["state"]) for each in instance.sessions()][:2] == [("nightly", "finished")] * 2)
+
+
+def check_variables(hark, _):
+    """A function has the variables of the project's file, and as much memory and time as the settings say."""
+    with Instance(hark, 'env = "vars"\nlambda_memory = 640\nlambda_timeout = 33', recover=0) as instance:
+        names = ["STAGE", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME"]
+        equal(instance.invoke(function="variables", args=[names])["result"], ["test", "640", "hark-test"])
+
+
+def check_deployments(hark, _):
+    """Each deployment has an alias of its own, and `current` is the last one."""
+    with Instance(hark, recover=0) as instance:
+        first, = {alias for _, alias in instance.service.functions.aliases} - {"current"}
+        instance.deploy(lambda folder: change(folder / "service.hk", "fn nightly() { 1 }", "fn nightly() { 2 }"))
+        second, = {alias for _, alias in instance.service.functions.aliases} - {"current", first}
+        event = json.dumps({"function": "nightly"}).encode()
+        results = [instance.ask("RequestResponse", event, alias=alias)["result"] for alias in (first, second, "current")]
+        equal(results, [1, 2, 2])
+
+
+def change(path, before, after):
+    text = path.read_text()
+    assert before in text, before
+    path.write_text(text.replace(before, after))
+
+
+def check_dead_letters(hark, _):
+    """An event that fails is tried twice more with the same id, and is a dead letter then. So is a message that fails five times."""
+    with Instance(hark, recover=0, hurry=10_000) as instance:
+        instance.ask("Event", b'{"function": "missing"}')
+        instance.until(lambda: len(instance.dead_letters) == 1)
+        equal([len(instance.service.failures), len({id for id, _ in instance.service.failures})], [3, 1])
+        equal(json.loads(instance.dead_letters[0].body), {"function": "missing"})
+        timers = next(queue for queue in instance.service.queues.values() if queue.name == "hark-test-timers")
+        timers.send("none of Hark's", 0)
+        instance.until(lambda: len(instance.dead_letters) == 2)
+        equal((instance.dead_letters[1].body, timers.messages), ("none of Hark's", []))
+
+
+def check_recursion(hark, _):
+    """A chain of more invocations than AWS allows by default goes on, because the functions allow it."""
+    with Instance(hark, recover=0) as instance:
+        equal(instance.report(instance.begin("naps", 20))["result"], "rested")
+        assert instance.counts["invocations"] > 20 and not instance.counts["recursions"], instance.counts
+
+
+def check_recursion_by_default(hark, _):
+    """Without that, AWS would end it."""
+    def forget(template):
+        for resource in template["Resources"].values():
+            resource["Properties"].pop("RecursiveLoop", None)
+
+    with Instance(hark, recover=0, edit=forget) as instance:
+        instance.begin("naps", 20)
+        instance.until(lambda: instance.counts["recursions"] == 1)
+
+
+def check_packages(hark, _):
+    """The packages that are uploaded, for the managed runtime and with a Python in it, run Python functions."""
+    for settings in "", 'runtime = "bundled"\nbundled_python = "py"':
+        with Instance(hark, settings, recover=0, packed=True) as instance:
+            equal(instance.invoke(function="main", args=[1])["result"], [2])
+
+
 def check_faults(hark, given):
     """One in twenty invocations is lost, one is doubled and one is killed."""
     for seed in range(1, given.rounds + 1):
@@ -161,13 +176,18 @@ def main():
     parser.add_argument("--threads", type=int, default=100)
     parser.add_argument("--slots", type=int, default=4, help="how many invocations run at a time")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1, help="how many checks at a time: many of them wait")
     given = parser.parse_args()
     checks = {name.removeprefix("check_"): check for name, check in globals().items() if name.startswith("check_")}
-    for name, check in checks.items():
-        if given.only is None or name in given.only:
-            begun = time.monotonic()
-            check(given.hark.resolve(), given)
-            print(f"{name}: {check.__doc__} {time.monotonic() - begun:.0f} s", flush=True)
+
+    def run(name):
+        begun = time.monotonic()
+        checks[name](given.hark.resolve(), given)
+        print(f"{name}: {checks[name].__doc__} {time.monotonic() - begun:.0f} s", flush=True)
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        for _ in pool.map(run, [name for name in checks if given.only is None or name in given.only]):
+            pass
 
 
 if __name__ == "__main__":

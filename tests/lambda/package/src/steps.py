@@ -1,3 +1,4 @@
+import os
 import time
 
 
@@ -8,3 +9,7 @@ def step(n):
 def hang(seconds):
     time.sleep(seconds)
     return "late"
+
+
+def variables(names):
+    return [os.environ.get(name) for name in names]
