@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # The programs that take longest begin first, those that wait beside those that compute.
-LONGEST = ["simulator", "dynamodb", "pairs", "cli", "python", "machine"]
+LONGEST = ["simulator", "dynamodb", "pairs", "cli", "python", "machine", "handing_over"]
 
 AT_A_TIME = 2
 

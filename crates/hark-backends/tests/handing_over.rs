@@ -228,7 +228,7 @@ fn a_timer_is_a_hint_for_later() {
 #[test]
 fn a_process_that_is_stopped_soon_hands_on_what_computes() {
     let Some(service) = Service::start(LEASE) else { return };
-    let id = service.begin(&format!("{COUNT} fn main() {{ count(2000000000) }}"));
+    let id = service.begin(&format!("{COUNT} fn main() {{ count(150000000) }}"));
     let (first, begun) = (service.take_hints(), System.steady_now());
     service.run(&first, Duration::from_millis(400));
     assert!(System.steady_now().since(begun) < Duration::from_millis(1_500));
