@@ -32,6 +32,9 @@ LACKS = [
     ({"AWS_REGION": "eu-west-1"}, "no credentials were found for AWS"),
     (KEYS | {"AWS_REGION": "nowhere-1"}, "is the AWS region `nowhere-1` the right place"),
     (KEYS | {"AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:1"}, "is the endpoint `http://127.0.0.1:1` the right place"),
+    (KEYS | {"AWS_REGION": "eu_west_1"}, "`eu_west_1` is not the name of an AWS region"),
+    (KEYS | {"AWS_ENDPOINT_URL": "localhost:8000"}, "the endpoint `localhost:8000` is not the address of a server"),
+    (KEYS | {"AWS_ENDPOINT_URL_DYNAMODB": "ftp://x"}, "the endpoint `ftp://x` is not the address of a server"),
     ({"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}, "no AWS region is set: set AWS_REGION, or `region`"),
 ]
 CALLS = {"run": "BatchWriteItem on table `orders`", "sessions": "Query on table `orders`"}

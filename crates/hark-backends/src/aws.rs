@@ -114,7 +114,9 @@ impl Aws {
     /// profile say for all services.
     pub(crate) fn endpoint(&self, service: &str) -> Result<Option<String>, StorageError> {
         let named = env::var(format!("AWS_ENDPOINT_URL_{}", service.to_uppercase())).ok();
-        Ok(named.or(self.loaded()?.endpoint_url().map(str::to_owned)))
+        let endpoint = named.or(self.loaded()?.endpoint_url().map(str::to_owned));
+        endpoint.as_deref().map_or(Ok(()), check_endpoint)?;
+        Ok(endpoint)
     }
 
     /// The credentials for a server on this machine where no others are named: it takes any, and an SDK asks none without.
@@ -137,6 +139,34 @@ pub(crate) fn place_of(endpoint: Option<&str>, region: Option<&Region>) -> Strin
         Some(endpoint) => format!("the endpoint `{endpoint}`"),
         None => format!("the AWS region `{}`", region.map_or("?", Region::as_ref)),
     }
+}
+
+/// The SDK shows the whole request to someone who has forgotten the scheme.
+///
+/// # Errors
+/// If this is not the address of a server.
+pub(crate) fn check_endpoint(endpoint: &str) -> Result<(), StorageError> {
+    let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+    if host.is_some_and(|host| !host.is_empty() && !host.starts_with('/')) {
+        return Ok(());
+    }
+    Err(StorageError::Permanent(format!(
+        "the endpoint `{endpoint}` is not the address of a server, such as `http://localhost:8000`: AWS_ENDPOINT_URL, \
+         AWS_ENDPOINT_URL_DYNAMODB or `endpoint` in hark.toml sets it"
+    )))
+}
+
+/// # Errors
+/// If no region can have this name.
+fn check_region(region: &str) -> Result<(), StorageError> {
+    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    if !region.is_empty() && region.chars().all(is_plain) {
+        return Ok(());
+    }
+    Err(StorageError::Permanent(format!(
+        "`{region}` is not the name of an AWS region, such as `eu-west-1`: set AWS_REGION, or `region` in \
+         [storage.dynamodb] of hark.toml"
+    )))
 }
 
 /// A pause before the next try.
@@ -195,5 +225,6 @@ fn connect(settings: &AwsSettings) -> Result<Connected, StorageError> {
         loader = loader.region(Region::new(region.clone()));
     }
     let loaded = runtime.block_on(loader.load());
+    loaded.region().map_or(Ok(()), |region| check_region(region.as_ref()))?;
     Ok(Connected { runtime: Some(runtime), loaded })
 }

@@ -130,6 +130,8 @@ const TENURES: [(&str, Tenure); 2] = [("sessions", Tenure::Sessions), ("threads"
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
+    /// The name of a table of DynamoDB.
+    Table,
     /// The name of a storage.
     Storage,
     /// The name of a tenure.
@@ -300,7 +302,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         section: "storage.dynamodb",
         key: "table",
-        kind: Kind::Text,
+        kind: Kind::Table,
         default: "\"hark\"",
         about: &["The table of sessions for `-s dynamodb`. `hark storage init` creates it."],
     },

@@ -86,6 +86,11 @@ fn table(project: &Project, asked: Asked<'_>) -> Result<DynamoSettings, Failure>
         return Err(failure.with_hint("add `-s sqlite`"));
     }
     let told = &project.settings.dynamodb;
+    let ttl = asked.ttl.map(age::parse).transpose()?;
+    if ttl.is_some_and(|ttl| ttl.is_zero()) {
+        let failure = Failure::usage("`--ttl` is 0: the session would be removed at once");
+        return Err(failure.with_hint("without `--ttl` and `ttl` in hark.toml it stays until `hark prune` removes it"));
+    }
     Ok(DynamoSettings {
         table: told.table.clone().unwrap_or_else(|| dynamodb::TABLE.to_owned()),
         endpoint: told.endpoint.clone(),
@@ -93,7 +98,7 @@ fn table(project: &Project, asked: Asked<'_>) -> Result<DynamoSettings, Failure>
         profile: told.profile.clone(),
         bucket: told.bucket.clone(),
         bucket_endpoint: told.bucket_endpoint.clone(),
-        ttl: asked.ttl.map(age::parse).transpose()?.or(told.ttl),
+        ttl: ttl.or(told.ttl),
         lease: project.settings.lease.unwrap_or(dynamodb::LEASE),
     })
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hark_backends::storage::sqlite::Work;
 use hark_engine::{Engine, Report, Scope, SessionError, Start, Status};
 use hark_machine::Program;
 
@@ -164,7 +163,8 @@ struct Usage {
     workers_cpu: f64,
     bytes_written: u64,
     memory_peak: u64,
-    work: Work,
+    /// What was asked of the storage: names and counts.
+    work: Vec<(&'static str, f64)>,
 }
 
 impl Usage {
@@ -186,10 +186,7 @@ impl Usage {
             workers_cpu: self.workers_cpu - before.workers_cpu,
             bytes_written: self.bytes_written - before.bytes_written,
             memory_peak: self.memory_peak,
-            work: Work {
-                commits: self.work.commits - before.work.commits,
-                fsyncs: self.work.fsyncs - before.work.fsyncs,
-            },
+            work: self.work.iter().zip(&before.work).map(|((name, now), (_, before))| (*name, now - before)).collect(),
         }
     }
 }
@@ -265,22 +262,30 @@ impl Figures {
 
     fn table(&self) -> String {
         let rate = |count: f64| format!("{:.0}", count / self.seconds);
-        let rows = [
+        let mut rows = vec![
             ("sessions", format!("{}, {} of them unfinished", self.sessions, self.unfinished)),
             ("took", format!("{:.3} s", self.seconds)),
             ("sessions per second", rate(self.sessions as f64)),
             ("threads per second", rate(self.threads as f64)),
-            ("steps per second", rate(self.used.work.commits as f64)),
+        ];
+        rows.extend(self.steps().map(|steps| ("steps per second", rate(steps))));
+        rows.extend([
             ("latency, p50", format!("{:.3} ms", self.p50.as_secs_f64() * 1e3)),
             ("latency, p99", format!("{:.3} ms", self.p99.as_secs_f64() * 1e3)),
-            ("commits", self.used.work.commits.to_string()),
-            ("fsyncs", self.used.work.fsyncs.to_string()),
+        ]);
+        rows.extend(self.used.work.iter().map(|(name, count)| (*name, count.to_string())));
+        rows.extend([
             ("bytes written", self.used.bytes_written.to_string()),
             ("CPU", format!("{:.2} s", self.used.cpu)),
             ("CPU of workers", format!("{:.2} s", self.used.workers_cpu)),
             ("peak memory", format!("{:.1} MB", self.used.memory_peak as f64 / 1e6)),
-        ];
+        ]);
         rows.iter().map(|(name, value)| format!("{name:22} {value}\n")).collect()
+    }
+
+    /// Each step of a thread is a commit, where these are counted.
+    fn steps(&self) -> Option<f64> {
+        self.used.work.iter().find(|(name, _)| *name == "commits").map(|(_, count)| *count)
     }
 
     fn write_json(&self) -> Result<(), Failure> {
@@ -290,11 +295,14 @@ impl Figures {
             json.entry_of("seconds", self.seconds)?;
             json.entry_of("sessions_per_second", self.sessions as f64 / self.seconds)?;
             json.entry_of("threads_per_second", self.threads as f64 / self.seconds)?;
-            json.entry_of("steps_per_second", self.used.work.commits as f64 / self.seconds)?;
+            if let Some(steps) = self.steps() {
+                json.entry_of("steps_per_second", steps / self.seconds)?;
+            }
             json.entry_of("latency_p50_seconds", self.p50.as_secs_f64())?;
             json.entry_of("latency_p99_seconds", self.p99.as_secs_f64())?;
-            json.entry_of("commits", self.used.work.commits)?;
-            json.entry_of("fsyncs", self.used.work.fsyncs)?;
+            for (name, count) in &self.used.work {
+                json.entry_of(&name.replace(' ', "_"), *count)?;
+            }
             json.entry_of("bytes_written", self.used.bytes_written)?;
             json.entry_of("cpu_seconds", self.used.cpu)?;
             json.entry_of("workers_cpu_seconds", self.used.workers_cpu)?;

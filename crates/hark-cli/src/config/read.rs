@@ -112,6 +112,14 @@ impl Reader {
                 }
                 None => self.wrong_type(setting, "a string", value),
             },
+            Kind::Table => match value.get_ref().as_str() {
+                Some(text) if is_table(text) => self.keep_text(setting.key, text),
+                Some(text) => {
+                    let wanted = "must have 3 to 255 letters, digits, `_`, `-` and `.`, or be an ARN";
+                    self.error(span_of(value), format!("`{}` {wanted}, not \"{text}\"", setting.key));
+                }
+                None => self.wrong_type(setting, "a string", value),
+            },
             Kind::Count(most) => self.read_number(setting, value, 1, most),
             Kind::Between(least, most) => self.read_number(setting, value, least, most),
             Kind::OneOf(numbers) => match value.get_ref().as_integer().map(|number| number.as_str().parse()) {
@@ -290,6 +298,12 @@ impl Reader {
     }
 }
 
+/// Whether a table of DynamoDB can have this name, or it is an ARN, which may be one of another account.
+fn is_table(name: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
+    name.starts_with("arn:") || (3..=255).contains(&name.len()) && name.chars().all(is_plain)
+}
+
 /// A list of strings.
 fn texts_of(value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
     let texts = value.get_ref().as_array()?.iter().map(|text| text.get_ref().as_str().map(str::to_owned));
@@ -336,7 +350,7 @@ mod tests {
                     python = '/usr/bin/python3.11'\nstorage = 'sqlite'\n[python]\nworkers = 0x10\n\
                     [sessions]\nlease = 3\ntenure = 'threads'\nmax_tries = 1\ncancel_grace = 2\n\
                     [worker]\npools = ['gpu', 'default']\n\
-                    [storage.dynamodb]\ntable = 't'\nendpoint = 'http://e'\nregion = 'r'\nprofile = 'p'\nttl = '7d'\n\
+                    [storage.dynamodb]\ntable = 'tea'\nendpoint = 'http://e'\nregion = 'r'\nprofile = 'p'\nttl = '7d'\n\
                     bucket = 'b'\nbucket_endpoint = 'http://s'\n";
         let expected = Settings {
             hark_file: "a.hk".into(),
@@ -352,7 +366,7 @@ mod tests {
             cancel_grace: Duration::from_secs(2),
             pools: ["gpu", "default"].iter().map(|pool| pool.parse::<Pool>().unwrap()).collect(),
             dynamodb: DynamoDb {
-                table: Some("t".into()),
+                table: Some("tea".into()),
                 endpoint: Some("http://e".into()),
                 region: Some("r".into()),
                 profile: Some("p".into()),
@@ -363,6 +377,18 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(read(text), (expected, vec![]));
+    }
+
+    #[test]
+    fn a_table_has_a_name_that_dynamodb_allows() {
+        let problems = |name: &str| read(&format!("[storage.dynamodb]\ntable = '{name}'\n")).1;
+        for name in ["tea", "a-b_c.9", "arn:aws:dynamodb:eu-west-1:1:table/tea"] {
+            assert_eq!(problems(name), Vec::<String>::new());
+        }
+        for name in ["x y", "ab", ""] {
+            let told = "must have 3 to 255 letters, digits, `_`, `-` and `.`, or be an ARN";
+            assert_eq!(problems(name), [format!("error 2:9 `table` {told}, not \"{name}\"")]);
+        }
     }
 
     #[test]

@@ -170,12 +170,19 @@ impl Kept {
         }
     }
 
-    /// What this process has asked of the disk so far.
-    pub fn work(&self) -> Work {
+    /// What this process has asked of the disk or the table so far: names and counts.
+    pub fn work(&self) -> Vec<(&'static str, f64)> {
         match self {
-            Kept::Sqlite(file) => file.work(),
+            Kept::Sqlite(file) => {
+                let Work { commits, fsyncs } = file.work();
+                vec![("commits", commits as f64), ("fsyncs", fsyncs as f64)]
+            }
             #[cfg(feature = "dynamodb")]
-            Kept::DynamoDb { .. } => Work::default(),
+            Kept::DynamoDb { table, .. } => {
+                let counts = table.counts();
+                let calls: u64 = counts.calls.values().sum();
+                vec![("calls", calls as f64), ("read units", counts.read_units), ("write units", counts.write_units)]
+            }
         }
     }
 }

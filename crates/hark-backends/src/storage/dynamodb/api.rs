@@ -20,7 +20,9 @@ use super::counts::Counter;
 use super::error::{Failed, Target, TargetKind, text};
 use super::settings::DynamoSettings;
 use crate::aws::s3::S3;
-use crate::aws::{ANY_REGION, Aws, AwsSettings, PAUSE, PAUSE_MAX, Verdict, drawn_below, place_of, verdict};
+use crate::aws::{
+    ANY_REGION, Aws, AwsSettings, PAUSE, PAUSE_MAX, Verdict, check_endpoint, drawn_below, place_of, verdict,
+};
 
 /// How long one try may take.
 pub(super) const TRY_TIME_MAX: Duration = Duration::from_secs(5);
@@ -199,6 +201,7 @@ fn connect(settings: &DynamoSettings, aws: &Aws) -> Result<Connected, StorageErr
     let named = || ENDPOINT_VARIABLES.iter().find_map(|name| std::env::var(name).ok());
     let endpoint = settings.endpoint.clone().or_else(named);
     if let Some(endpoint) = &endpoint {
+        check_endpoint(endpoint)?;
         config = config.endpoint_url(endpoint);
         if let Some(credentials) = aws.local_credentials(endpoint) {
             config = config.credentials_provider(credentials);
