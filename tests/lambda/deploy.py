@@ -100,14 +100,16 @@ def served(port):
     raise SystemExit("ministack does not answer")
 
 
+def environment(port):
+    """By which commands find the services."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HARK_"))}
+    return {**own, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_REGION": "eu-west-1"}
+
+
 class Story:
     def __init__(self, hark, folder, port):
         self.hark, self.folder, self.services = hark, folder, Services(port)
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HARK_"))},
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_REGION": "eu-west-1",
-        }
+        self.environment = environment(port)
 
     def write(self, memory=512):
         (self.folder / "service.hk").write_text(PROGRAM)

@@ -19,6 +19,9 @@ use crate::names::InstanceName;
 use crate::settings::InstanceSettings;
 use crate::size::Size;
 
+/// The output with the number of the code. A stack that has only the bucket for code has none.
+pub const EDITION_OUTPUT: &str = "Edition";
+
 /// How many letters of a hash name the code.
 const CODE_NAME_LENGTH: usize = 12;
 
@@ -100,7 +103,7 @@ impl Deployment {
             self.add_roles(&mut resources);
             self.add_functions(code, &mut resources);
             self.add_triggers(&mut resources);
-            outputs["Edition"] = json!({ "Value": self.edition.to_string() });
+            outputs[EDITION_OUTPUT] = json!({ "Value": self.edition.to_string() });
             outputs["CodeHash"] = json!({ "Value": self.code_hash(code) });
             if self.settings.enable_api {
                 outputs["Url"] = json!({ "Value": { "Fn::GetAtt": ["Api", "ApiEndpoint"] } });

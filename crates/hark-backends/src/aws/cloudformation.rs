@@ -12,6 +12,9 @@ use super::{Aws, AwsError};
 /// The version of the API.
 const VERSION: &str = "2010-05-15";
 
+/// The type of a stack among those of resources.
+const STACK: &str = "AWS::CloudFormation::Stack";
+
 /// How often it is looked whether something is done.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often at first: an emulator is done at once.
@@ -355,8 +358,12 @@ impl StackEvent {
         self.logical == stack && (self.status.ends_with("_COMPLETE") || self.status.ends_with("_FAILED"))
     }
 
-    /// Whether it tells why a change failed. What was only given up because something else had failed does not.
+    /// Whether it tells why a change failed. The stack's own failure does not, nor what was only given up because something else had
+    /// failed.
     pub fn is_cause(&self) -> bool {
-        self.status.ends_with("_FAILED") && !self.reason.contains("cancelled") && !self.reason.contains("canceled")
+        self.status.ends_with("_FAILED")
+            && self.kind != STACK
+            && !self.reason.contains("cancelled")
+            && !self.reason.contains("canceled")
     }
 }

@@ -6,12 +6,14 @@ mod prepare;
 mod settings;
 pub mod stack;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
 
 use hark_backends::System;
 use hark_backends::aws::Change;
 use hark_engine::Surroundings;
+use hark_lambda::template::EDITION_OUTPUT;
 use hark_lambda::{InstanceName, Size};
 
 use super::FINISHED;
@@ -22,13 +24,23 @@ use crate::output;
 use crate::project::{self, Project};
 use account::Account;
 use prepare::Prepared;
-use stack::Stacking;
+use stack::{FailedChange, Stacking};
 
 /// Makes an instance, or changes the one that there is.
 ///
 /// # Errors
 /// If the project cannot be deployed, or AWS refuses something.
 pub fn deploy(wanted: &Deploy) -> Result<u8, Failure> {
+    let failed = OnceCell::new();
+    let done = deploy_project(wanted, &failed);
+    if let (true, Err(failure)) = (wanted.json, &done) {
+        tell_failure(failure, failed.get())?;
+    }
+    done
+}
+
+/// Deploys the project. If CloudFormation gives up the change, `failed` says more of it than the failure does.
+fn deploy_project(wanted: &Deploy, failed: &OnceCell<FailedChange>) -> Result<u8, Failure> {
     let mut loaded = project::load(None, wanted.config.path.as_deref())?;
     loaded.project.tell_warnings();
     let name = name_of(wanted, &loaded.project)?;
@@ -40,7 +52,7 @@ pub fn deploy(wanted: &Deploy) -> Result<u8, Failure> {
         return Ok(FINISHED);
     };
     let project = &loaded.project;
-    let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes };
+    let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes, failed };
     let found = stacking.present(&prepared.deployment.name)?;
     let is_new = found.is_none();
     let stack = match found {
@@ -89,7 +101,7 @@ fn keep_earlier(account: &Account, prepared: &mut Prepared, outputs: &BTreeMap<S
         }
     }
     deployment.sizes[1..].sort();
-    let edition: u32 = outputs.get("Edition").and_then(|edition| edition.parse().ok()).unwrap_or_default();
+    let edition: u32 = outputs.get(EDITION_OUTPUT).and_then(|edition| edition.parse().ok()).unwrap_or_default();
     let is_known = outputs.get("CodeHash") == Some(&deployment.code_hash(&prepared.code));
     deployment.edition = if is_known { edition } else { edition + 1 };
     for bucket in &deployment.settings.managed_buckets {
@@ -99,6 +111,19 @@ fn keep_earlier(account: &Account, prepared: &mut Prepared, outputs: &BTreeMap<S
         }
     }
     Ok(())
+}
+
+/// Tells as JSON why nothing came of it.
+fn tell_failure(failure: &Failure, failed: Option<&FailedChange>) -> Result<(), Failure> {
+    let causes = failed.into_iter().flat_map(|failed| &failed.causes);
+    let causes: Vec<_> = causes
+        .map(|cause| serde_json::json!({"type": cause.kind, "resource": cause.logical, "reason": cause.reason}))
+        .collect();
+    let stack = failed.map(|failed| &failed.status);
+    output::write_out(&format!(
+        "{}\n",
+        serde_json::json!({"error": failure.message(), "stack": stack, "causes": causes})
+    ))
 }
 
 /// Tells what came of it.

@@ -1,5 +1,7 @@
 //! `hark destroy`: removes an instance from the account.
 
+use std::cell::OnceCell;
+
 use super::FINISHED;
 use super::deploy::account::{Account, failure};
 use super::deploy::stack::Stacking;
@@ -21,7 +23,8 @@ pub fn destroy(wanted: &Destroy) -> Result<u8, Failure> {
     project.tell_warnings();
     let name = deployed::expect(&project, wanted.uuid.as_deref())?;
     let account = Account::of(&project)?;
-    let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes };
+    let failed = OnceCell::new();
+    let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes, failed: &failed };
     let Some(stack) = account.stacks.stack(&name.stack()).map_err(failure)? else {
         deployed::forget(&project, &name)?;
         let failed = Failure::undone(format!("there is no instance `{name}` in {}", account.region));

@@ -1,11 +1,13 @@
 //! An instance's stack: what a deployment changes of it, and changing it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use hark_backends::System;
 use hark_backends::aws::{Change, Stack, StackEvent, TemplateSource};
 use hark_engine::Surroundings;
+use hark_lambda::template::EDITION_OUTPUT;
 use hark_lambda::{Deployment, InstanceName};
 
 use super::account::{Account, failure};
@@ -16,6 +18,9 @@ use crate::render::escape;
 /// The longest template that a call may have in it, in bytes. A longer one must be in a bucket.
 const TEMPLATE_BYTES_MAX: usize = 51_200;
 
+/// The state of a stack that could neither be changed nor be put back.
+const CANNOT_ROLL_BACK: &str = "UPDATE_ROLLBACK_FAILED";
+
 /// Changing a stack.
 pub struct Stacking<'a> {
     /// Where it is.
@@ -24,6 +29,16 @@ pub struct Stacking<'a> {
     pub is_quiet: bool,
     /// Whether everything is agreed to.
     pub is_agreed: bool,
+    /// Is given the change that fails, if one does.
+    pub failed: &'a OnceCell<FailedChange>,
+}
+
+/// A change of a stack that CloudFormation has given up.
+pub struct FailedChange {
+    /// The state in which the stack is left.
+    pub status: String,
+    /// What happened to the resources that were the cause.
+    pub causes: Vec<StackEvent>,
 }
 
 impl Stacking<'_> {
@@ -48,13 +63,9 @@ impl Stacking<'_> {
             self.delete(&name.stack())?;
             return Ok(None);
         }
-        if stack.status == "UPDATE_ROLLBACK_FAILED" {
-            let failed =
-                Failure::undone(format!("the stack `{}` could not be put back: {}", name.stack(), stack.reason));
-            return Err(failed.with_hint(format!(
-                "mend what it names, then `aws cloudformation continue-update-rollback --stack-name {}`",
-                name.stack()
-            )));
+        if stack.status == CANNOT_ROLL_BACK {
+            let failed = format!("the stack `{}` could not be put back: {}", name.stack(), stack.reason);
+            return Err(Failure::undone(failed).with_hint(way_out(&name.stack())));
         }
         Ok(Some(stack))
     }
@@ -176,7 +187,7 @@ impl Stacking<'_> {
         let left = self.account.stacks.wait(name, &known, &mut |event| self.note(event, &mut causes));
         match left.map_err(failure)? {
             None => Ok(()),
-            Some(left) => Err(self.failed("cannot be deleted", &left, &causes)),
+            Some(left) => Err(self.failed(name, &left, causes)),
         }
     }
 
@@ -190,25 +201,30 @@ impl Stacking<'_> {
         let stack =
             self.account.stacks.wait(name, known, &mut |event| self.note(event, &mut causes)).map_err(failure)?;
         match stack {
-            Some(stack) if !stack.is_complete() => {
-                Err(self.failed("was not changed, and is as before", &stack, &causes))
-            }
+            Some(stack) if !stack.is_complete() => Err(self.failed(name, &stack, causes)),
             stack => Ok(stack),
         }
     }
 
-    fn note(&self, event: &StackEvent, causes: &mut Vec<String>) {
+    fn note(&self, event: &StackEvent, causes: &mut Vec<StackEvent>) {
         if event.is_cause() {
-            causes.push(format!("{} {}: {}", event.kind, event.logical, event.reason));
+            causes.push(event.clone());
         }
         if event.status.ends_with("_COMPLETE") || event.status.ends_with("_FAILED") {
             self.say(&format!("  {:<24} {} {}", event.status, event.kind, event.logical));
         }
     }
 
-    fn failed(&self, what: &str, stack: &Stack, causes: &[String]) -> Failure {
-        let why = if causes.is_empty() { stack.reason.clone() } else { causes.join("\n") };
-        Failure::undone(format!("the instance {what} ({}):\n{why}", stack.status))
+    fn failed(&self, name: &str, stack: &Stack, causes: Vec<StackEvent>) -> Failure {
+        let line = |cause: &StackEvent| format!("{} {}: {}", cause.kind, cause.logical, cause.reason);
+        let why = match causes.is_empty() {
+            true => stack.reason.clone(),
+            false => causes.iter().map(line).collect::<Vec<_>>().join("\n"),
+        };
+        let failure = Failure::undone(format!("the instance {} ({}):\n{why}", outcome(stack), stack.status));
+        // A second one would follow from the first.
+        let _ = self.failed.set(FailedChange { status: stack.status.clone(), causes });
+        if stack.status == CANNOT_ROLL_BACK { failure.with_hint(way_out(name)) } else { failure }
     }
 
     /// Tells of how far it has come.
@@ -217,6 +233,23 @@ impl Stacking<'_> {
             output::tell(&format!("{}\n", escape::line(text)));
         }
     }
+}
+
+/// What has become of an instance whose stack was left in this state by a change that failed.
+fn outcome(stack: &Stack) -> &'static str {
+    match &*stack.status {
+        "ROLLBACK_COMPLETE" => "could not be made; nothing of it is left",
+        "UPDATE_ROLLBACK_COMPLETE" if stack.outputs.contains_key(EDITION_OUTPUT) => "was not changed, and is as before",
+        "UPDATE_ROLLBACK_COMPLETE" => "could not be made; only the bucket of its code is left",
+        CANNOT_ROLL_BACK => "could neither be changed nor be put back",
+        "DELETE_FAILED" => "cannot be deleted",
+        _ => "could not be made, and parts of it are left, which the next deployment removes",
+    }
+}
+
+/// How a stack becomes usable again that could not be put back.
+fn way_out(name: &str) -> String {
+    format!("mend what it names, then `aws cloudformation continue-update-rollback --stack-name {name}`")
 }
 
 fn line(change: &Change) -> String {

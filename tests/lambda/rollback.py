@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Deployments that fail: at each resource of the template in turn, in a CloudFormation that puts everything back as AWS does
+(stand_in/cloudformation.py). `hark deploy` says which resource failed and why, and the next one works."""
+import argparse
+import json
+import subprocess
+import tempfile
+import threading
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+from deploy import PROGRAM, SETTINGS, environment, expect
+from stand_in.cloudformation import CloudFormation
+from stand_in.triggers import front
+
+WHY = "Resource handler returned message: \"<it> & that\""
+
+
+class Deployments:
+    def __init__(self, hark, folder):
+        self.hark, self.folder, self.services = hark, folder, CloudFormation()
+        server = ThreadingHTTPServer(("127.0.0.1", 0), front(self.services.answer))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.environment = environment(server.server_address[1])
+        (folder / "service.hk").write_text(PROGRAM)
+        (folder / "no-program").write_text("of the functions: none\n")
+
+    def write(self, memory=512):
+        (self.folder / "hark.toml").write_text(SETTINGS.format(memory=memory) + 'hark_binary = "no-program"\n')
+
+    def run(self, *words):
+        done = subprocess.run([self.hark, *words, "--uuid", "shop", "--yes"], cwd=self.folder, env=self.environment, text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    def fail(self, logical, kind, status, message):
+        """A deployment at whose resource this happens: what it says, and as what it ends."""
+        self.services.failing = {logical: WHY}
+        code, out, _ = self.run("deploy", "-q", "--json")
+        told = json.loads(out)
+        expect(f"{kind} {logical}", (code, told["stack"], told["causes"], told["error"].splitlines()[0]),
+               (1, status, [{"type": kind, "resource": logical, "reason": WHY}], message))
+        self.services.failing = {}
+
+    def succeed(self, what):
+        code, out, error = self.run("deploy", "-q", "--json")
+        expect(f"{what}: {error}", code, 0)
+        return json.loads(out)
+
+    @property
+    def stack(self):
+        return self.services.stacks.get("hark-shop")
+
+
+def tell(there):
+    there.write()
+    template = json.loads(subprocess.run([there.hark, "deploy", "--dry-run", "-q", "--uuid", "shop"], cwd=there.folder,
+                                         capture_output=True, check=True).stdout)
+    kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
+
+    not_made = "the instance could not be made"
+    there.fail("CodeBucket", kinds["CodeBucket"], "ROLLBACK_COMPLETE", f"{not_made}; nothing of it is left (ROLLBACK_COMPLETE):")
+    expect("the stack is as AWS leaves it", there.stack.status, "ROLLBACK_COMPLETE")
+    for name, kind in kinds.items():
+        if name != "CodeBucket":
+            there.fail(name, kind, "UPDATE_ROLLBACK_COMPLETE",
+                       f"{not_made}; only the bucket of its code is left (UPDATE_ROLLBACK_COMPLETE):")
+    there.succeed("after all that, it is made")
+    expect("with all resources", sorted(there.stack.template["Resources"]), sorted(kinds))
+
+    there.write(memory=1024)
+    unchanged = "the instance was not changed, and is as before (UPDATE_ROLLBACK_COMPLETE):"
+    before = there.stack.template
+    for name in ("MainFunction", "Role", "MainCurrent", "SizedM1024T610Function"):
+        there.fail(name, kinds.get(name, "AWS::Lambda::Function"), "UPDATE_ROLLBACK_COMPLETE", unchanged)
+    expect("is as before", there.stack.template, before)
+    there.services.failing = {"MainFunction": WHY}
+    code, out, error = there.run("deploy")
+    expect("without --json it is told", (code, out, error.splitlines()[-2:]),
+           (1, "", [f"error: {unchanged}", f"  AWS::Lambda::Function MainFunction: {WHY}"]))
+    there.services.failing = {}
+    expect("after that, it is changed", there.succeed("again")["code"].split("-")[0], "v2")
+
+    there.write()
+    there.services.failing = {"MainFunction": WHY, "rollback MainFunction": "no such key"}
+    code, out, _ = there.run("deploy", "-q", "--json")
+    told = json.loads(out)
+    expect("what cannot be put back is told", (code, told["stack"], told["error"].splitlines()[0]),
+           (1, "UPDATE_ROLLBACK_FAILED", "the instance could neither be changed nor be put back (UPDATE_ROLLBACK_FAILED):"))
+    there.services.failing = {}
+    code, _, error = there.run("deploy", "-q")
+    expect("and a way out, also the next time", (code, "continue-update-rollback --stack-name hark-shop" in error), (1, True))
+    there.stack.status = "UPDATE_ROLLBACK_COMPLETE"
+    there.succeed("when that has helped, it is changed")
+
+    there.services.failing = {"delete Timers": "it is in use"}
+    code, _, error = there.run("destroy", "-q")
+    expect("what cannot be deleted is told", (code, error),
+           (1, "error: the instance cannot be deleted (DELETE_FAILED):\n  AWS::SQS::Queue Timers: it is in use\n"))
+    there.services.failing = {}
+    expect("and a second try works", (there.run("destroy", "-q")[0], there.stack), (0, None))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("hark", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hark-rollback-") as folder:
+        tell(Deployments(given.hark.resolve(), Path(folder).resolve()))
+
+
+if __name__ == "__main__":
+    main()
