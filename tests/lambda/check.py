@@ -17,9 +17,9 @@ from instance import Instance, equal
 def check_one_invocation(hark, _):
     """A session of ten calls that is started directly is one invocation, and one event starts one session."""
     with Instance(hark, recover=0) as instance:
-        report = instance.invoke(function="main", args=[10], key="order 17")
+        report = instance.invoke(function="main", args=[10], key="order-17")
         equal((report["status"], report["result"]), ("finished", [n * 2 for n in range(10, 0, -1)]))
-        equal(instance.invoke(function="main", args=[10], key="order 17")["session"], report["session"])
+        equal(instance.invoke(function="main", args=[10], key="order-17")["session"], report["session"])
         equal((instance.counts["invocations"], instance.counts["synchronous"]), (2, 2))
 
 

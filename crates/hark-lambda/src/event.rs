@@ -1,6 +1,10 @@
 //! What an invocation is asked: told from the event that it is given.
 
+mod request;
+mod upload;
+
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 /// The key of events that Hark itself sends. Its value is the version of their format, which their reader checks.
 const OWN: &str = "hark";
@@ -14,6 +18,10 @@ pub enum Event {
     Recover,
     /// To start a session.
     Start(StartOfSession),
+    /// To start a session for each uploaded object.
+    Uploads(Vec<StartOfSession>),
+    /// To start a session whose result is the response to a request of HTTP.
+    Request(StartOfSession),
 }
 
 /// A session to start.
@@ -55,7 +63,16 @@ impl Event {
             return Event::of_own(event);
         }
         if let Some(records) = event.get("Records").and_then(Value::as_array) {
-            return timers(records);
+            return match upload::are_of_s3(records) {
+                true => upload::starts(records).map(Event::Uploads),
+                false => timers(records),
+            };
+        }
+        if upload::is_test(&event) {
+            return Ok(Event::Uploads(Vec::new()));
+        }
+        if request::is_of_http(&event) {
+            return request::start(event).map(Event::Request);
         }
         start(&event).map(Event::Start)
     }
@@ -70,8 +87,19 @@ impl Event {
         let Some(Value::String(function)) = event.get("schedule") else {
             return Err(BadEvent::Unknown("it has neither `threads` nor `recover` nor `schedule`"));
         };
-        Ok(Event::Start(StartOfSession { function: function.clone(), arguments: Vec::new(), key: None }))
+        // Such as `schedule-0:2026-11-28T12:00:00Z`: a schedule may invoke twice for the same time. Who copies the event from the
+        // template has no time in it.
+        let key = event.get("key").and_then(Value::as_str).filter(|key| !key.contains('<'));
+        let (function, key) = (function.clone(), key.map(str::to_owned));
+        Ok(Event::Start(StartOfSession { function, arguments: Vec::new(), key }))
     }
+}
+
+/// A key of a session, made of what identifies an event. The parts may have any letters and length, and a key may not.
+fn key_of(kind: &str, parts: &[&str]) -> String {
+    // As JSON, in which the parts have ends.
+    let hash = Sha256::digest(Value::from(parts).to_string());
+    format!("{kind}:{}", &format!("{hash:x}")[..32])
 }
 
 /// Messages of the queue.
@@ -121,8 +149,19 @@ mod tests {
         assert_eq!(parsed(&json!({"hark": 1, "recover": true})), Ok(Event::Recover));
         let messages = json!({"Records": [{"body": threads.to_string()}, {"body": threads.to_string()}]});
         assert_eq!(parsed(&messages), Ok(Event::Threads(vec![threads.clone(), threads])));
-        let Ok(Event::Start(start)) = parsed(&json!({"hark": 1, "schedule": "nightly"})) else { panic!() };
-        assert_eq!((start.function.as_str(), start.arguments.len()), ("nightly", 0));
+    }
+
+    #[test]
+    fn a_schedule_says_which_time_it_invokes_for() {
+        let keyed = |key: Value| {
+            let event = json!({"hark": 1, "schedule": "nightly", "key": key});
+            let Ok(Event::Start(start)) = parsed(&event) else { panic!("{event}") };
+            assert_eq!((start.function.as_str(), start.arguments.len()), ("nightly", 0));
+            start.key
+        };
+        assert_eq!(keyed(json!("schedule-0:2026-11-28T12:00:00Z")).as_deref(), Some("schedule-0:2026-11-28T12:00:00Z"));
+        assert_eq!(keyed(Value::Null), None);
+        assert_eq!(keyed(json!("schedule-0:<aws.scheduler.scheduled-time>")), None, "nobody has inserted the time");
     }
 
     #[test]

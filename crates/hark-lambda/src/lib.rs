@@ -3,11 +3,12 @@
 //! This crate calls nobody. It names the parts of an instance, and describes them in a template for CloudFormation, from
 //! the settings in `hark.toml` and from the program, whose functions may need functions of Lambda of their own.
 //!
-//! A reading order: `event` (what an invocation is asked), `names`, `size` (the functions of Lambda that a program needs), `settings`, `template`.
+//! A reading order: `event` (what an invocation is asked), `response` (to requests of HTTP), `names`, `size` (the functions of Lambda that a program needs), `settings`, `template`.
 
 pub mod event;
 pub mod names;
 pub mod package;
+pub mod response;
 pub mod settings;
 pub mod size;
 pub mod template;

@@ -27,12 +27,14 @@ class Schedule:
         if properties["FlexibleTimeWindow"] != {"Mode": "OFF"}:
             raise ValueError(f"{self.name} is not on time")
 
-    def fire(self):
+    def fire(self, time=None):
+        """Invokes for this time, or for one of its own."""
         arn, role = self.target["Arn"], self.service.roles[self.target["RoleArn"]]
         if SCHEDULER not in role.trusts or not role.allows("lambda:InvokeFunction", arn):
             raise Refused(f"lambda:InvokeFunction on {arn} by {SCHEDULER}")
         self.service.count(f"fired {self.name}")
-        return self.service.functions.invoke(arn, "Event", self.target["Input"].encode())
+        event = self.target["Input"].replace("<aws.scheduler.scheduled-time>", time or f"time-{next(SEQUENCE)}")
+        return self.service.functions.invoke(arn, "Event", event.encode())
 
     def run(self, minute):
         """Fires at its rate. What has an expression of times is only fired by tests."""

@@ -3,6 +3,10 @@
 //! The process may be frozen between two invocations, so nothing of the engine runs then: an invocation is answered when
 //! everything has been written, and all hints are sent.
 
+mod http;
+mod reply;
+mod starts;
+
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,27 +18,18 @@ use std::time::Duration;
 use hark_backends::System;
 use hark_backends::invoker::lambda::{Invocation, Lambda, RuntimeApi, Threads};
 use hark_backends::storage::dynamodb::{self, DynamoSettings};
-use hark_engine::outside::Outside;
-use hark_engine::{
-    Assignment, Deadline, Engine, Keyed, Labels, Scope, SessionId, Start, Storage, StorageError, Surroundings,
-    Timestamp,
-};
+use hark_engine::{Assignment, Deadline, Engine, Scope, Storage, StorageError, Surroundings, Timestamp};
+use hark_lambda::Event;
 use hark_lambda::template::PYTHON;
-use hark_lambda::{Event, StartOfSession};
-use hark_machine::Program;
 use serde_json::{Value, json};
 
-use super::kept::outside_failure;
-use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::instance;
-use crate::program::Compiled;
 use crate::project::{self, Project};
 use crate::render::Style;
-use crate::report::{self, Json};
 use crate::session;
 use crate::storage;
-use crate::value;
+use reply::Reply;
 
 /// The name of the program's file in the package of a function.
 const FILE_NAME: &str = "bootstrap";
@@ -76,11 +71,10 @@ pub fn run(words: &[OsString]) -> Result<u8, Failure> {
     };
     loop {
         let invocation = api.next().map_err(storage::failure)?;
-        let told = match function.handle(&invocation) {
-            Ok(answer) => api.answer(&invocation.id, &answer),
-            Err(failure) => api.fail(&invocation.id, "Hark.Failed", failure.drawn(Style::for_stderr()).trim_end()),
-        };
-        told.map_err(storage::failure)?;
+        let reply = Reply::new(&api, &invocation.id);
+        if let Err(failure) = function.handle(&invocation, &reply) {
+            reply.fail(&failure).map_err(storage::failure)?;
+        }
     }
 }
 
@@ -118,20 +112,30 @@ impl Function {
         Function { storage, lambda, engine }
     }
 
-    /// Handles an event, and answers when nothing of it is left to do here.
-    fn handle(&self, invocation: &Invocation) -> Result<Value, Failure> {
+    /// Handles an event, until nothing of it is left to do here. Then it is also answered, unless a client of HTTP could not wait
+    /// that long.
+    fn handle(&self, invocation: &Invocation, reply: &Reply<'_>) -> Result<(), Failure> {
         // The process may have been frozen for hours.
         System.follow_clock();
-        let end = Timestamp(u64::try_from(invocation.deadline.as_micros()).unwrap_or(u64::MAX));
-        self.engine.set_deadline(Some(Deadline::new(System.steady_now(), end, RESERVE)));
+        let (now, end) = (System.steady_now(), u64::try_from(invocation.deadline.as_micros()).unwrap_or(u64::MAX));
+        let deadline = Deadline::new(now, Timestamp(end), RESERVE);
+        self.engine.set_deadline(Some(deadline));
         let event = Event::parse(&invocation.event).map_err(|error| Failure::usage(error.to_string()))?;
         let handled = self.attended(|| match event {
-            Event::Threads(payloads) => self.run_threads(payloads),
-            Event::Recover => self.recover(),
-            Event::Start(start) => self.start(start, &invocation.id),
+            Event::Threads(payloads) => self.run_threads(payloads).map(Some),
+            Event::Recover => self.recover().map(Some),
+            Event::Start(start) => self.start(start, &invocation.id).map(Some),
+            Event::Uploads(starts) => self.start_all(starts).map(Some),
+            Event::Request(start) => {
+                let time_left = deadline.calls_end.since(now);
+                self.respond(start, &invocation.id, time_left, reply).map(|()| None)
+            }
         });
         self.lambda.flush();
-        handled?
+        match handled?? {
+            Some(answer) => reply.give(&answer).map_err(storage::failure),
+            None => Ok(()),
+        }
     }
 
     /// Does something while leases are renewed.
@@ -183,43 +187,6 @@ impl Function {
         let horizon = System.steady_now().after(RECOVERY_HORIZON);
         let recovered = self.engine.recover(horizon).map_err(storage::failure)?;
         Ok(json!({"threads": recovered.threads, "timers": recovered.timers}))
-    }
-
-    /// Starts a session, and runs of it what fits into this invocation.
-    fn start(&self, start: StartOfSession, request: &str) -> Result<Value, Failure> {
-        self.lambda.set_hops(0);
-        let StartOfSession { function, arguments, key } = start;
-        let mut loaded = project::load(None, config().as_deref())?;
-        let executable = Compiled::new(&mut loaded).into_executable()?;
-        let arguments = arguments.iter().map(|argument| value::from_json(&argument.to_string()));
-        let Entry { callee, arguments } =
-            Entry::with_values(&executable, &function, arguments.collect::<Result<_, _>>()?)?;
-        let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
-        // An event that failed, or is delivered twice, has the id of the first request.
-        let labels = Labels { key: Some(key.unwrap_or_else(|| format!("request {request}"))), ..Labels::default() };
-        let begun = self.engine.begin_assigned(Start { labels, ..Start::new(Arc::new(program), callee, arguments) });
-        let id = match begun.map_err(storage::failure)? {
-            Keyed::New(assignment) => {
-                self.run_assigned(std::slice::from_ref(&assignment))?;
-                assignment.session
-            }
-            Keyed::Known(id) => id,
-        };
-        self.report(&id)
-    }
-
-    /// What has become of a session so far.
-    fn report(&self, id: &SessionId) -> Result<Value, Failure> {
-        let outside = Outside::open(&*self.storage, &System, id).map_err(outside_failure)?;
-        let report = outside.report(true).map_err(outside_failure)?;
-        let mut json = Json::new(Vec::new());
-        let written = json
-            .open('{')
-            .and_then(|()| report::write_report(&report, outside.program().executable(), &mut json))
-            .and_then(|()| json.close('}'))
-            .and_then(|()| json.finish());
-        let text = written.map_err(Failure::Output)?;
-        serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("the report cannot be read: {error}")))
     }
 }
 

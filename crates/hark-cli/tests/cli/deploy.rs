@@ -93,6 +93,15 @@ fn a_project_can_make_its_modules_itself() {
 }
 
 #[test]
+fn a_trigger_may_call_an_import() {
+    let settings = "[instance]\nmanaged_buckets = ['b']\nupload_triggers = [['b', '', '']]\n";
+    let folder = project("deploy_import", settings, "import(on_upload, m, 2);\nfn main() { 1 }\n");
+    template(&folder);
+    folder.write("service.hk", "#[retry(attempts: 3)] import(on_upload, m, 2);\nfn main() { 1 }\n");
+    template(&folder);
+}
+
+#[test]
 fn what_does_not_fit_together_is_said_before_anything_is_made() {
     let program = "fn on_upload(key) { 1 }\nfn main() { 1 }\n";
     let folder = project("deploy_mistakes", "", program);

@@ -196,3 +196,12 @@ fn policies_have_no_star_without_a_reason() {
     assert!(unexplained.is_empty(), "{unexplained:?}");
     assert_eq!(stars.len(), reasons.len(), "each reason is still needed");
 }
+
+#[test]
+fn a_schedule_tells_for_which_time_it_invokes() {
+    let input = &full().template()["Resources"]["Schedule0"]["Properties"]["Target"]["Input"];
+    let event =
+        crate::Event::parse(input.as_str().unwrap().replace("<aws.scheduler.scheduled-time>", "12:00").as_bytes());
+    let Ok(crate::Event::Start(start)) = event else { panic!("{input}") };
+    assert_eq!((start.function.as_str(), start.key.as_deref()), ("hourly", Some("schedule-0:12:00")));
+}

@@ -19,7 +19,9 @@ impl Deployment {
         let recover = json!({ "hark": 1, "recover": true });
         resources.insert("Recovery".into(), self.schedule(&self.name.recovery(), RECOVERY, &recover));
         for (number, schedule) in self.settings.schedules.iter().enumerate() {
-            let event = json!({ "hark": 1, "schedule": schedule.function });
+            // Scheduler inserts the time, and may invoke twice for the same one.
+            let key = format!("schedule-{number}:<aws.scheduler.scheduled-time>");
+            let event = json!({ "hark": 1, "schedule": schedule.function, "key": key });
             let made = self.schedule(&self.name.schedule(number), &schedule.expression, &event);
             resources.insert(format!("Schedule{number}"), made);
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use hark_bytecode::{Binding, Executable};
+use hark_bytecode::{Binding, Executable, Passing};
 use hark_compiler::Code as DiagnosticCode;
 use hark_lambda::package::{Package, PackageError, UNPACKED_BYTES_MAX, Written};
 use hark_lambda::template::BOOTSTRAP;
@@ -106,8 +106,12 @@ fn check_entries(program: &Executable, settings: &InstanceSettings) -> Result<()
 fn arguments_of(program: &Executable, name: &str) -> Option<RangeInclusive<usize>> {
     match program.binding(name)? {
         Binding::Function(index) => {
-            let count = program.functions[index.0 as usize].parameters.len();
-            Some(count..=count)
+            let function = &program.functions[index.0 as usize];
+            Some(match function.passing {
+                // It wraps an import.
+                Passing::AsList { most } => 0..=most as usize,
+                _ => function.parameters.len()..=function.parameters.len(),
+            })
         }
         Binding::Foreign(index) => Some(0..=program.foreign[index.0 as usize].arity as usize),
         Binding::Builtin(_) => None,

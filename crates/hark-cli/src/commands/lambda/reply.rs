@@ -1,0 +1,47 @@
+//! The answer to an event, which is given once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hark_backends::invoker::lambda::RuntimeApi;
+use hark_engine::StorageError;
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::render::Style;
+
+/// Answers an event.
+pub struct Reply<'a> {
+    api: &'a RuntimeApi,
+    event: &'a str,
+    is_given: AtomicBool,
+}
+
+impl Reply<'_> {
+    /// To the event with this id.
+    pub fn new<'a>(api: &'a RuntimeApi, event: &'a str) -> Reply<'a> {
+        Reply { api, event, is_given: AtomicBool::new(false) }
+    }
+
+    /// Answers. The process may go on afterwards: Lambda freezes it when it asks for the next event.
+    ///
+    /// # Errors
+    /// If the interface of Lambda cannot be used.
+    pub fn give(&self, answer: &Value) -> Result<(), StorageError> {
+        self.is_given.store(true, Ordering::Release);
+        self.api.answer(self.event, answer)
+    }
+
+    /// Says that the event could not be handled. If it is answered already, only the log tells.
+    ///
+    /// # Errors
+    /// If the interface of Lambda cannot be used.
+    pub fn fail(&self, failure: &Failure) -> Result<(), StorageError> {
+        let text = failure.drawn(Style::for_stderr());
+        if self.is_given.load(Ordering::Acquire) {
+            output::tell(&text);
+            return Ok(());
+        }
+        self.api.fail(self.event, "Hark.Failed", text.trim_end())
+    }
+}

@@ -1,0 +1,90 @@
+//! Events that start sessions.
+
+use std::sync::Arc;
+
+use hark_backends::System;
+use hark_engine::outside::Outside;
+use hark_engine::{Assignment, Keyed, Labels, SessionId, Start};
+use hark_lambda::StartOfSession;
+use hark_machine::Program;
+use serde_json::{Value, json};
+
+use super::{Function, config};
+use crate::commands::kept::outside_failure;
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::program::Compiled;
+use crate::project;
+use crate::report::{self, Json};
+use crate::storage;
+use crate::value;
+
+/// A session that an event has started, now or when it was delivered before.
+pub(super) struct Begun {
+    pub id: SessionId,
+    pub program: Arc<Program>,
+    /// Its first thread, if this process is to run it.
+    pub first: Option<Assignment>,
+}
+
+impl Function {
+    /// Starts a session, and runs of it what fits into this invocation.
+    pub(super) fn start(&self, start: StartOfSession, request: &str) -> Result<Value, Failure> {
+        let begun = self.begin_session(start, request)?;
+        self.run_assigned(begun.first.as_slice())?;
+        self.report(&begun.id)
+    }
+
+    /// Starts some sessions, whose keys are known, and runs of them what fits into this invocation.
+    pub(super) fn start_all(&self, starts: Vec<StartOfSession>) -> Result<Value, Failure> {
+        let (mut begun, mut failed) = (Vec::new(), None);
+        for start in starts {
+            match self.begin_session(start, "") {
+                Ok(session) => begun.push(session),
+                Err(failure) => failed = Some(failure),
+            }
+        }
+        let first: Vec<Assignment> = begun.iter().filter_map(|begun| begun.first.clone()).collect();
+        self.run_assigned(&first)?;
+        match failed {
+            // Lambda sends the event again, and then only the others are started.
+            Some(failure) => Err(failure),
+            None => Ok(json!({ "sessions": begun.iter().map(|begun| begun.id.as_str()).collect::<Vec<_>>() })),
+        }
+    }
+
+    /// Stores a new session, unless one has its key.
+    pub(super) fn begin_session(&self, start: StartOfSession, request: &str) -> Result<Begun, Failure> {
+        self.lambda.set_hops(0);
+        let StartOfSession { function, arguments, key } = start;
+        // An event that failed, or is delivered twice, has the id of the first request.
+        let labels = Labels { key: Some(key.unwrap_or_else(|| format!("request:{request}"))), ..Labels::default() };
+        labels.check().map_err(Failure::usage)?;
+        let mut loaded = project::load(None, config().as_deref())?;
+        let executable = Compiled::new(&mut loaded).into_executable()?;
+        let arguments = arguments.iter().map(|argument| value::from_json(&argument.to_string()));
+        let Entry { callee, arguments } =
+            Entry::with_values(&executable, &function, arguments.collect::<Result<_, _>>()?)?;
+        let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
+        let program = Arc::new(program);
+        let start = Start { labels, ..Start::new(program.clone(), callee, arguments) };
+        Ok(match self.engine.begin_assigned(start).map_err(storage::failure)? {
+            Keyed::New(first) => Begun { id: first.session.clone(), program, first: Some(first) },
+            Keyed::Known(id) => Begun { id, program, first: None },
+        })
+    }
+
+    /// What has become of a session so far.
+    fn report(&self, id: &SessionId) -> Result<Value, Failure> {
+        let outside = Outside::open(&*self.storage, &System, id).map_err(outside_failure)?;
+        let report = outside.report(true).map_err(outside_failure)?;
+        let mut json = Json::new(Vec::new());
+        let written = json
+            .open('{')
+            .and_then(|()| report::write_report(&report, outside.program().executable(), &mut json))
+            .and_then(|()| json.close('}'))
+            .and_then(|()| json.finish());
+        let text = written.map_err(Failure::Output)?;
+        serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("the report cannot be read: {error}")))
+    }
+}
