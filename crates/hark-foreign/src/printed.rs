@@ -5,33 +5,37 @@ use std::str;
 /// A longer line is handed on in parts.
 const LINE_BYTES_MAX: usize = 1 << 16;
 
+/// A line that is incomplete at so many looks in a row is shown, such as a progress bar. Python writes the end of a line
+/// separately, and a busy machine may let it wait between the two for longer than from one look to the next.
+const PATIENCE: u32 = 10;
+
 /// Output of a call that has not been handed on.
 #[derive(Debug, Default)]
 pub struct Printed {
     bytes: Vec<u8>,
-    /// Whether nothing was added since the last look. Then an incomplete line is shown as well, such as a progress bar.
-    is_quiet: bool,
+    /// At how many looks the last line was incomplete.
+    looks: u32,
 }
 
 impl Printed {
     /// Takes more bytes.
     pub fn add(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
-        self.is_quiet = false;
     }
 
-    /// Hands on complete lines, or an incomplete one that was already there at the last look.
+    /// Hands on complete lines, or one that has been incomplete for long.
     pub fn hand_on_lines(&mut self, output: &mut dyn FnMut(String)) {
+        self.looks = if self.bytes.is_empty() { 0 } else { self.looks + 1 };
         let end = match self.bytes.iter().rposition(|byte| *byte == b'\n') {
             Some(index) => index + 1,
-            None if self.is_quiet || self.bytes.len() >= LINE_BYTES_MAX => complete_characters(&self.bytes),
+            None if self.looks >= PATIENCE || self.bytes.len() >= LINE_BYTES_MAX => complete_characters(&self.bytes),
             None => 0,
         };
-        self.is_quiet = true;
         if end > 0 {
             let rest = self.bytes.split_off(end);
             output(String::from_utf8_lossy(&self.bytes).into_owned());
             self.bytes = rest;
+            self.looks = 0;
         }
     }
 
@@ -77,8 +81,23 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_does_not_go_on_is_shown_at_the_second_look() {
-        assert_eq!(looks(&[b"50%", b"", b"\n"]), ["50%", "\n"]);
+    fn the_end_of_a_line_is_waited_for() {
+        assert_eq!(looks(&[b"hi", b"", b"", b"\n"]), ["hi\n"]);
+    }
+
+    #[test]
+    fn a_line_that_does_not_go_on_is_shown() {
+        let mut parts = [b"".as_slice(); PATIENCE as usize + 1];
+        parts[0] = b"50%";
+        parts[PATIENCE as usize] = b"\n";
+        assert_eq!(looks(&parts), ["50%", "\n"]);
+    }
+
+    #[test]
+    fn a_line_that_is_written_over_is_shown_now_and_then() {
+        let parts = [b"\r%".as_slice(); 2 * PATIENCE as usize];
+        let shown = "\r%".repeat(PATIENCE as usize);
+        assert_eq!(looks(&parts), [shown.clone(), shown]);
     }
 
     #[test]
@@ -89,7 +108,10 @@ mod tests {
 
     #[test]
     fn a_character_is_not_cut() {
-        assert_eq!(looks(&[b"a\xe2\x98", b"", b"\x83"]), ["a", "end:\u{2603}"]);
+        let mut parts = [b"".as_slice(); PATIENCE as usize + 1];
+        parts[0] = b"a\xe2\x98";
+        parts[PATIENCE as usize] = b"\x83";
+        assert_eq!(looks(&parts), ["a", "end:\u{2603}"]);
     }
 
     #[test]
