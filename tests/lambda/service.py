@@ -137,7 +137,9 @@ class Service:
             print(f"not allowed: {error}", file=sys.stderr, flush=True)
             self.count("refused")
             status, answer = 403, {"__type": "AccessDeniedException", "Message": f"not authorized to perform {error}"}
-        return status, {}, json.dumps(answer).encode() if answer is not None else b""
+        has_failed = status == 200 and isinstance(answer, dict) and "errorType" in answer
+        headers = {"X-Amz-Function-Error": "Unhandled"} if has_failed else {}
+        return status, headers, json.dumps(answer).encode() if answer is not None else b""
 
     def answer(self, path, headers, body, caller):
         invoked = re.fullmatch(r"/2015-03-31/functions/([^/]+)/invocations(?:\?Qualifier=(.+))?", urllib.parse.unquote(path))

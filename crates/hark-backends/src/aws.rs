@@ -7,6 +7,7 @@
 mod buckets;
 mod cloudformation;
 mod error;
+mod functions;
 mod query;
 pub(crate) mod s3;
 mod service;
@@ -32,6 +33,9 @@ use crate::surroundings::random;
 pub use buckets::Buckets;
 pub use cloudformation::{Change, ChangeSet, CloudFormation, Stack, StackEvent, StackResource, TemplateSource};
 pub use error::AwsError;
+#[cfg(feature = "lambda")]
+pub(crate) use error::refusal_in_json;
+pub use functions::{EVENT_BYTES_MAX, Functions, InvocationError};
 pub(crate) use service::{Request, Service};
 pub(crate) use verdict::{Verdict, chain, lacks_credentials, verdict};
 

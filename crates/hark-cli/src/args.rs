@@ -100,6 +100,9 @@ pub enum Command {
     /// Deploy the project to AWS Lambda
     #[cfg(feature = "lambda")]
     Deploy(Deploy),
+    /// Run a function of the deployed project on AWS Lambda
+    #[cfg(feature = "lambda")]
+    Invoke(Invoke),
     /// Remove what `hark deploy` has made
     #[cfg(feature = "lambda")]
     Destroy(Destroy),
@@ -209,6 +212,8 @@ impl Command {
             Command::Deploy(wanted) => &wanted.config,
             #[cfg(feature = "lambda")]
             Command::Destroy(wanted) => &wanted.config,
+            #[cfg(feature = "lambda")]
+            Command::Invoke(wanted) => &wanted.config,
             Command::Bench(wanted) => &wanted.config,
             Command::Sessions(wanted) => &wanted.kept.config,
             Command::Show(wanted) => &wanted.kept.config,

@@ -12,12 +12,17 @@ pub mod deploy;
 pub mod destroy;
 pub mod doc;
 pub mod explain;
+#[cfg(feature = "lambda")]
+mod follow;
 pub mod history;
 pub mod init;
+#[cfg(feature = "lambda")]
+pub mod invoke;
 mod kept;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod outside;
+mod pace;
 mod progress;
 pub mod promises;
 pub mod prune;

@@ -110,6 +110,8 @@ impl Settings {
             Some(StorageName::Sqlite) | None => self.tenure == Tenure::Threads,
             #[cfg(feature = "dynamodb")]
             Some(StorageName::Dynamodb) => true,
+            #[cfg(feature = "lambda")]
+            Some(StorageName::Lambda) => true,
         }
     }
 }
@@ -200,8 +202,8 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Storage,
         default: "\"memory\"",
         about: &[
-            "Where sessions are kept: \"memory\"; \"sqlite\" for one file in data_dir, so that no crash loses them; or \"dynamodb\"",
-            "for a table on AWS, which many machines share.",
+            "Where sessions are kept: \"memory\"; \"sqlite\" for one file in data_dir, so that no crash loses them; \"dynamodb\" for a",
+            "table on AWS, which many machines share; or \"lambda\" for the instance on AWS Lambda that `hark deploy` has made.",
         ],
     },
     Setting {

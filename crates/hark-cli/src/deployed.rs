@@ -1,5 +1,5 @@
-//! Which instance a project has on AWS Lambda: the one that is named, or the one that was deployed last, as a file in `data_dir`
-//! remembers.
+//! Which instance a project has on AWS Lambda: the one that the command line or the environment names, or the one that was deployed
+//! last, as a file in `data_dir` remembers.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use hark_lambda::{BadInstanceName, InstanceName};
 
 use crate::failure::Failure;
+use crate::instance::Instance;
 use crate::project::Project;
 
 /// The file with the instance's name.
@@ -17,7 +18,7 @@ fn file_of(project: &Project) -> PathBuf {
     project.folder.join(&project.settings.data_dir).join(FILE_NAME)
 }
 
-/// The instance with this name, or the project's last one, if it has one.
+/// The instance with this name, or the one that the environment names, or the project's last one, if it has one.
 ///
 /// # Errors
 /// If no instance can have that name, or the file cannot be read.
@@ -26,6 +27,14 @@ pub fn find(project: &Project, named: Option<&str>) -> Result<Option<InstanceNam
     if let Some(name) = named {
         return name.parse().map(Some).map_err(wrong);
     }
+    match Instance::of_environment()? {
+        Some(instance) => Ok(Some(instance.name)),
+        None => remembered(project),
+    }
+}
+
+/// The project's last instance, if it has one.
+fn remembered(project: &Project) -> Result<Option<InstanceName>, Failure> {
     let file = file_of(project);
     match fs::read_to_string(&file) {
         Ok(text) => text.trim().parse().map(Some).map_err(|error| {
@@ -48,6 +57,12 @@ pub fn expect(project: &Project, named: Option<&str>) -> Result<InstanceName, Fa
     })
 }
 
+/// The failure that there is none of this name.
+pub fn no_instance(name: &InstanceName, region: &str) -> Failure {
+    Failure::undone(format!("there is no instance `{name}` in {region}"))
+        .with_hint("AWS_REGION and AWS_PROFILE say where it is looked for")
+}
+
 /// Remembers the project's instance.
 ///
 /// # Errors
@@ -63,7 +78,7 @@ pub fn remember(project: &Project, name: &InstanceName) -> Result<(), Failure> {
 /// # Errors
 /// If the file cannot be removed.
 pub fn forget(project: &Project, name: &InstanceName) -> Result<(), Failure> {
-    if find(project, None).ok().flatten().as_ref() != Some(name) {
+    if remembered(project).ok().flatten().as_ref() != Some(name) {
         return Ok(());
     }
     let file = file_of(project);

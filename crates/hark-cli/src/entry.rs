@@ -36,8 +36,8 @@ impl Entry {
                 let word = word.to_string_lossy();
                 return Err(Failure::usage(format!("the argument `{word}` conflicts with `--args`")));
             }
-            (Some(json), None) => listed_arguments(json)?,
-            (None, _) => words.iter().enumerate().map(argument).collect::<Result<Vec<Value>, Failure>>()?,
+            (Some(json), None) => listed_arguments(&value::text_of_option(json)?)?,
+            (None, _) => self::words(words)?,
         };
         Entry::with_values(executable, function, arguments)
     }
@@ -81,6 +81,14 @@ fn binding_of(executable: &Executable, function: &str) -> Result<Binding, Failur
     binding.ok_or_else(|| no_function(executable, function))
 }
 
+/// Words of the command line as arguments.
+///
+/// # Errors
+/// If one is not UTF-8.
+pub fn words(words: &[OsString]) -> Result<Vec<Value>, Failure> {
+    words.iter().enumerate().map(argument).collect()
+}
+
 fn argument((index, word): (usize, &OsString)) -> Result<Value, Failure> {
     match word.to_str() {
         Some(text) => Ok(Value::string(text)),
@@ -92,8 +100,11 @@ fn argument((index, word): (usize, &OsString)) -> Result<Value, Failure> {
 }
 
 /// The arguments listed by `--args`.
-fn listed_arguments(json: &str) -> Result<Vec<Value>, Failure> {
-    match value::of_option(json)?.as_list() {
+///
+/// # Errors
+/// If it is not valid JSON, or not a list.
+pub fn listed_arguments(json: &str) -> Result<Vec<Value>, Failure> {
+    match value::from_json(json)?.as_list() {
         Some(list) => Ok(list.iter().cloned().collect()),
         None => Err(Failure::usage("`--args` needs a JSON list of all arguments")
             .with_hint("a single argument also needs brackets: `--args '[5]'`")),

@@ -1,4 +1,6 @@
-//! An instance of Hark on AWS Lambda, as the environment names it: its table, and the functions that run its threads.
+//! An instance of Hark on AWS Lambda, as the environment or its stack tells of it: its table, and the functions that run its threads.
+
+pub mod invocation;
 
 use std::env;
 use std::sync::Arc;
@@ -6,9 +8,13 @@ use std::sync::Arc;
 use hark_backends::invoker::lambda::{Lambda, LambdaSettings};
 use hark_backends::storage::dynamodb::{DynamoSettings, DynamoStorage};
 use hark_lambda::names::CURRENT;
+use hark_lambda::template::{CONTENTS_OUTPUT, EDITION_OUTPUT, TIMERS_OUTPUT};
 use hark_lambda::{InstanceName, Size};
 
+use crate::commands::deploy::account::{self, Account};
+use crate::deployed;
 use crate::failure::Failure;
+use crate::project::Project;
 use crate::storage;
 
 /// The variable with the name of the instance. A deployed function has it, and so may a command that works on its sessions.
@@ -17,34 +23,87 @@ const NAME_VARIABLE: &str = "HARK_INSTANCE";
 /// The variable with the address of the queue of timers.
 const TIMERS_VARIABLE: &str = "HARK_TIMERS";
 
+/// The variable with the bucket for large contents.
+const BUCKET_VARIABLE: &str = "HARK_BUCKET";
+
 /// The variable with the alias of the functions that run sessions of this code.
 const CODE_VARIABLE: &str = "HARK_CODE";
 
-/// The instance that the environment names, if it names one.
-///
-/// # Errors
-/// If no instance can have that name.
-pub fn of_environment() -> Result<Option<InstanceName>, Failure> {
-    let Some(name) = text_of(NAME_VARIABLE) else { return Ok(None) };
-    let named = name.parse::<InstanceName>();
-    named.map(Some).map_err(|error| Failure::usage(format!("{NAME_VARIABLE} is wrong: {error}")))
+/// An instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name, from which those of its parts follow.
+    pub name: InstanceName,
+    /// The alias of its functions.
+    pub code: String,
+    /// The address of its queue of timers.
+    timers: Option<String>,
+    /// The bucket for large contents, if it has one.
+    bucket: Option<String>,
 }
 
-/// The table of an instance, whose threads are run by its functions.
-///
-/// # Errors
-/// If it cannot be opened.
-pub fn open(name: &InstanceName, settings: DynamoSettings) -> Result<(DynamoStorage, Arc<Lambda>), Failure> {
-    let mut table =
-        DynamoStorage::open(DynamoSettings { table: name.table(), ..settings }).map_err(storage::failure)?;
-    let settings = LambdaSettings {
-        function: name.function(MAIN),
-        qualifier: Some(text_of(CODE_VARIABLE).unwrap_or_else(|| CURRENT.to_owned())),
-        timers: text_of(TIMERS_VARIABLE),
-    };
-    let lambda = Arc::new(Lambda::new(table.aws().clone(), settings));
-    table.set_dispatcher(lambda.clone());
-    Ok((table, lambda))
+impl Instance {
+    /// The instance that the environment names, if it names one.
+    ///
+    /// # Errors
+    /// If no instance can have that name.
+    pub fn of_environment() -> Result<Option<Instance>, Failure> {
+        let Some(name) = text_of(NAME_VARIABLE) else { return Ok(None) };
+        let name = name.parse().map_err(|error| Failure::usage(format!("{NAME_VARIABLE} is wrong: {error}")))?;
+        Ok(Some(Instance {
+            name,
+            code: text_of(CODE_VARIABLE).unwrap_or_else(|| CURRENT.to_owned()),
+            timers: text_of(TIMERS_VARIABLE),
+            bucket: text_of(BUCKET_VARIABLE),
+        }))
+    }
+
+    /// The instance of this name, as the environment or its stack tells of it.
+    ///
+    /// # Errors
+    /// If there is no such instance, or AWS cannot be asked.
+    pub fn deployed(project: &Project, name: &InstanceName) -> Result<Instance, Failure> {
+        if let Some(known) = Instance::of_environment()?.filter(|known| known.name == *name) {
+            return Ok(known);
+        }
+        let account = Account::of(project)?;
+        let stack = account.stacks.stack(&name.stack()).map_err(account::failure)?;
+        let stack = stack.ok_or_else(|| deployed::no_instance(name, &account.region))?;
+        if !stack.outputs.contains_key(EDITION_OUTPUT) {
+            let failure = Failure::undone(format!("the instance `{name}` is not complete ({})", stack.status));
+            return Err(failure.with_hint("`hark deploy` completes it"));
+        }
+        let output = |name: &str| stack.outputs.get(name).cloned();
+        Ok(Instance {
+            name: name.clone(),
+            code: CURRENT.to_owned(),
+            timers: output(TIMERS_OUTPUT),
+            bucket: output(CONTENTS_OUTPUT),
+        })
+    }
+
+    /// The name of the main function.
+    pub fn main_function(&self) -> String {
+        self.name.function(MAIN)
+    }
+
+    /// Its table, whose threads are run by its functions.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(&self, settings: DynamoSettings) -> Result<(DynamoStorage, Arc<Lambda>), Failure> {
+        let settings =
+            DynamoSettings { table: self.name.table(), bucket: self.bucket.clone().or(settings.bucket), ..settings };
+        let mut table = DynamoStorage::open(settings).map_err(storage::failure)?;
+        let settings = LambdaSettings {
+            function: self.main_function(),
+            qualifier: Some(self.code.clone()),
+            timers: self.timers.clone(),
+        };
+        let lambda = Arc::new(Lambda::new(table.aws().clone(), settings));
+        table.set_dispatcher(lambda.clone());
+        Ok((table, lambda))
+    }
 }
 
 /// The main function, whose name does not depend on its size.

@@ -114,6 +114,8 @@ fn do_command(command: &Command, platform: Option<&OpenPlatform>) -> Result<u8, 
         Command::Deploy(wanted) => commands::deploy::deploy(wanted),
         #[cfg(feature = "lambda")]
         Command::Destroy(wanted) => commands::destroy::destroy(wanted),
+        #[cfg(feature = "lambda")]
+        Command::Invoke(wanted) => commands::invoke::invoke(wanted),
         Command::Doc(wanted) => commands::doc::doc(wanted),
         Command::Explain(wanted) => commands::explain::explain(wanted),
         Command::Completions(wanted) => commands::completions::completions(wanted),

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use hark_backends::storage::sqlite::FILE_NAME;
 
-use crate::args::Asked;
+use crate::args::{Asked, StorageName};
+#[cfg(feature = "lambda")]
+use crate::deployed;
 use crate::modules::from_current_folder;
 use crate::project::{self, Project};
 use crate::storage::name_of_kept;
@@ -21,6 +23,10 @@ pub struct Place {
     /// The file with the sessions, or their table, as it is shown.
     store: String,
     is_file: bool,
+    /// Whether functions of AWS Lambda run the sessions.
+    is_run_by_functions: bool,
+    /// A command that starts a session there.
+    start: String,
 }
 
 impl Place {
@@ -33,9 +39,13 @@ impl Place {
             before.push_str(&format!("cd {} && ", quoted_path(&from_current_folder(&project.folder))));
         }
         let name = name_of_kept(project, asked);
-        if name != name_of_kept(project, Asked { name: None, ..asked }) {
+        // The name of an instance says where its sessions are.
+        if asked.instance.is_none() && name != name_of_kept(project, Asked { name: None, ..asked }) {
             let name = name.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
             behind.push_str(&format!(" -s {name}"));
+        }
+        if let Some(instance) = asked.instance {
+            behind.push_str(&format!(" --uuid {}", quoted(instance)));
         }
         let named = asked.data_dir.map(|named| std::path::absolute(named).unwrap_or_else(|_| named.to_path_buf()));
         if let Some(named) = &named {
@@ -47,14 +57,25 @@ impl Place {
         let store = if is_file {
             from_current_folder(&folder.join(FILE_NAME)).display().to_string()
         } else {
-            format!("the table `{}`", project.settings.dynamodb.table.as_deref().unwrap_or("hark"))
+            format!("the table `{}`", table(project, name, asked))
         };
-        Place { before, behind, store, is_file }
+        let start = start(name, asked);
+        Place { before, behind, store, is_file, is_run_by_functions: name.is_run_by_functions(), start }
     }
 
     /// The command line for this command here, such as `resume ID`.
     pub fn command(&self, words: &str) -> String {
         format!("{}hark {words}{}", self.before, self.behind)
+    }
+
+    /// A command line that starts a session here.
+    pub fn start(&self) -> &str {
+        &self.start
+    }
+
+    /// Whether functions of AWS Lambda run the sessions, and not the commands.
+    pub fn is_run_by_functions(&self) -> bool {
+        self.is_run_by_functions
     }
 
     /// The file with the sessions, or their table.
@@ -66,6 +87,30 @@ impl Place {
     pub fn quoted_store(&self) -> String {
         if self.is_file { format!("`{}`", self.store) } else { self.store.clone() }
     }
+}
+
+/// A command line that starts a session in a storage.
+fn start(name: StorageName, asked: Asked<'_>) -> String {
+    #[cfg(feature = "lambda")]
+    if name == StorageName::Lambda {
+        let named = asked.instance.map(|instance| format!(" --uuid {}", quoted(instance)));
+        return format!("hark invoke{}", named.unwrap_or_default());
+    }
+    let _ = asked;
+    let name = if name.is_remote() { "dynamodb" } else { "sqlite" };
+    format!("hark run -s {name} FILE")
+}
+
+/// The name of the table with the sessions.
+fn table(project: &Project, name: StorageName, asked: Asked<'_>) -> String {
+    #[cfg(feature = "lambda")]
+    if name == StorageName::Lambda
+        && let Ok(Some(instance)) = deployed::find(project, asked.instance)
+    {
+        return instance.table();
+    }
+    let _ = (name, asked);
+    project.settings.dynamodb.table.clone().unwrap_or_else(|| "hark".to_owned())
 }
 
 /// A path as a shell reads it. One that begins with `-` would be taken for an option.

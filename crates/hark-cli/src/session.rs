@@ -311,6 +311,10 @@ pub fn is_run_elsewhere(storage: &dyn Storage, id: &SessionId) -> Result<bool, S
 
 /// Who continues a session that this process leaves: where threads are leased, workers may be running it already.
 pub fn who_continues(storage: &dyn Storage, id: &SessionId, place: &Place) -> String {
+    if place.is_run_by_functions() {
+        let stdout = place.command(&format!("stdout --follow {id}"));
+        return format!("the functions of the instance continue it, and `{stdout}` prints its output");
+    }
     let is_leased = matches!(storage.tenure(), StorageTenure::Leases(_));
     // If that cannot be found out, the command does so again.
     if is_leased && is_run_elsewhere(storage, id).unwrap_or(false) {

@@ -12,6 +12,8 @@ use hark_engine::{MemoryStorage, SessionId, Storage, StorageError};
 #[cfg(feature = "dynamodb")]
 use crate::age;
 use crate::args::{Asked, KeptStorage, StorageChoice, StorageName};
+#[cfg(feature = "lambda")]
+use crate::deployed;
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::trust;
@@ -20,10 +22,19 @@ pub use kept::{Address, Kept};
 /// The storage of a new session: from the command line, else from `hark.toml`, else memory, which is None.
 ///
 /// # Errors
-/// If it cannot be opened.
+/// If it cannot be opened, or only the functions of an instance start sessions there.
 pub fn for_new_session(project: &Project, choice: &StorageChoice) -> Result<Option<Kept>, Failure> {
     let asked = choice.asked();
     let name = asked.name.or(project.settings.storage).unwrap_or(StorageName::Memory);
+    #[cfg(feature = "lambda")]
+    if name == StorageName::Lambda {
+        let failure =
+            Failure::usage("the functions of an instance run their own copy of the project, as it was deployed");
+        return Err(failure.with_hint(match asked.name {
+            Some(_) => "`hark invoke` starts a session there; without `-s lambda` it is run here",
+            None => "`hark invoke` starts a session there, as `storage` in hark.toml says; `-s memory` runs it here",
+        }));
+    }
     match address_of(project, name, asked)? {
         Some(address) => address.open(project).map(Some),
         None => Ok(None),
@@ -70,11 +81,20 @@ fn address_of(project: &Project, name: StorageName, asked: Asked<'_>) -> Result<
         let failure = Failure::usage("`--ttl` needs a storage that removes sessions by itself");
         return Err(failure.with_hint("with `-s dynamodb` it does; elsewhere `hark prune` removes them"));
     }
+    #[cfg(feature = "lambda")]
+    if asked.instance.is_some() && name != StorageName::Lambda {
+        return Err(Failure::usage("`--uuid` names an instance on AWS Lambda, and `-s` another storage")
+            .with_hint("leave one of them out"));
+    }
     Ok(match name {
         StorageName::Memory => None,
         StorageName::Sqlite => Some(Address::Folder(data_dir(project, asked.data_dir)?)),
         #[cfg(feature = "dynamodb")]
         StorageName::Dynamodb => Some(Address::Table(table(project, asked)?)),
+        #[cfg(feature = "lambda")]
+        StorageName::Lambda => {
+            Some(Address::Instance(deployed::expect(project, asked.instance)?, instance_table(project)))
+        }
     })
 }
 
@@ -101,6 +121,19 @@ fn table(project: &Project, asked: Asked<'_>) -> Result<DynamoSettings, Failure>
         ttl: ttl.or(told.ttl),
         lease: project.settings.lease.unwrap_or(dynamodb::LEASE),
     })
+}
+
+/// The table of an instance, but for its name. It is in the project's account, wherever the project's other table may be.
+#[cfg(feature = "lambda")]
+fn instance_table(project: &Project) -> DynamoSettings {
+    let told = &project.settings.dynamodb;
+    DynamoSettings {
+        region: told.region.clone(),
+        profile: told.profile.clone(),
+        ttl: told.ttl,
+        lease: project.settings.lease.unwrap_or(dynamodb::LEASE),
+        ..DynamoSettings::default()
+    }
 }
 
 /// The failure that a session does not exist.

@@ -3,6 +3,7 @@
 //! The structure is parsed here, strings and numbers by `serde_json`. Integers may have any size, and `NaN`, `Infinity`
 //! and `-Infinity` are numbers, as in the JSON written by Hark and Python.
 
+use std::borrow::Cow;
 use std::io;
 
 use hark_machine::{HashBody, Key, Value};
@@ -49,11 +50,19 @@ pub fn from_json(text: &str) -> Result<Value, Failure> {
 /// # Errors
 /// If it is not valid JSON, or standard input cannot be read.
 pub fn of_option(word: &str) -> Result<Value, Failure> {
+    from_json(&text_of_option(word)?)
+}
+
+/// The JSON of an option: the word itself, or with `-` standard input.
+///
+/// # Errors
+/// If standard input cannot be read.
+pub fn text_of_option(word: &str) -> Result<Cow<'_, str>, Failure> {
     if word != "-" {
-        return from_json(word);
+        return Ok(Cow::Borrowed(word));
     }
     let read = io::read_to_string(io::stdin());
-    from_json(&read.map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?)
+    read.map(Cow::Owned).map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))
 }
 
 /// Parses the JSON value at the beginning of a text, and returns it with the rest.

@@ -19,6 +19,11 @@ pub struct Labels {
 }
 
 impl Labels {
+    /// The key that was given to the session, if one was. That of a request nobody has given.
+    pub fn given_key(&self) -> Option<&str> {
+        self.key.as_deref().filter(|key| !key.contains(char::is_whitespace))
+    }
+
     /// Checks the labels.
     ///
     /// # Errors
@@ -30,6 +35,11 @@ impl Labels {
         }
         self.tags.iter().try_for_each(|(name, value)| check_tag(name, value))
     }
+}
+
+/// The key of a session that a request starts which may arrive several times. It has a space, so nobody can give it to a session.
+pub fn key_of_request(request: &str) -> String {
+    format!("request {request}")
 }
 
 /// Checks a key. It is used on command lines in place of an id, and before the slash of a future's id.
@@ -80,6 +90,15 @@ mod tests {
         for key in ["", "a b", "a/b", "a\n", "-q", "01a1fd87-1c18-745c-840f-1377ec20e767", "\u{1b}[2J", &long] {
             assert!(check_key(key).is_err(), "{key}");
         }
+    }
+
+    #[test]
+    fn a_request_has_a_key_that_nobody_can_give() {
+        let key = key_of_request("17");
+        assert!(check_key(&key).is_err());
+        let given =
+            |key: &str| Labels { key: Some(key.to_owned()), ..Labels::default() }.given_key().map(str::to_owned);
+        assert_eq!((given(&key), given("order-17")), (None, Some("order-17".to_owned())));
     }
 
     #[test]

@@ -33,6 +33,18 @@ pub struct StartOfSession {
     pub arguments: Vec<Value>,
     /// Of events with the same key only the first starts a session.
     pub key: Option<String>,
+    /// The same for one event that may be sent again, without a name for people.
+    pub request: Option<String>,
+    /// Whether the invocation runs what fits into it, and answers with the session's report. Otherwise it leaves the session to other
+    /// invocations, and answers with its id.
+    pub waits: bool,
+}
+
+impl StartOfSession {
+    /// A call that the invocation itself begins to run.
+    fn of_call(function: String, arguments: Vec<Value>, key: Option<String>) -> StartOfSession {
+        StartOfSession { function, arguments, key, request: None, waits: true }
+    }
 }
 
 /// An event that says nothing of this.
@@ -91,7 +103,7 @@ impl Event {
         // template has no time in it.
         let key = event.get("key").and_then(Value::as_str).filter(|key| !key.contains('<'));
         let (function, key) = (function.clone(), key.map(str::to_owned));
-        Ok(Event::Start(StartOfSession { function, arguments: Vec::new(), key }))
+        Ok(Event::Start(StartOfSession::of_call(function, Vec::new(), key)))
     }
 }
 
@@ -115,7 +127,7 @@ fn timers(records: &[Value]) -> Result<Event, BadEvent> {
     records.iter().map(payload).collect::<Result<_, _>>().map(Event::Threads)
 }
 
-/// `{"function": "main", "args": [1, 2], "key": "order-17"}`
+/// `{"function": "main", "args": [1, 2], "key": "order-17", "wait": false}`
 fn start(event: &Map<String, Value>) -> Result<StartOfSession, BadEvent> {
     let text = |name: &str, wrong: &'static str| match event.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -129,7 +141,14 @@ fn start(event: &Map<String, Value>) -> Result<StartOfSession, BadEvent> {
         Some(Value::Array(arguments)) => arguments.clone(),
         Some(_) => return Err(BadEvent::Unknown("its `args` are not a list")),
     };
-    Ok(StartOfSession { function, arguments, key: text("key", "its `key` is not a text")? })
+    let waits = match event.get("wait") {
+        None | Some(Value::Null) => true,
+        Some(Value::Bool(waits)) => *waits,
+        Some(_) => return Err(BadEvent::Unknown("its `wait` is neither true nor false")),
+    };
+    let key = text("key", "its `key` is not a text")?;
+    let request = text("request", "its `request` is not a text")?;
+    Ok(StartOfSession { request, waits, ..StartOfSession::of_call(function, arguments, key) })
 }
 
 #[cfg(test)]
@@ -166,15 +185,20 @@ mod tests {
 
     #[test]
     fn an_event_starts_a_session() {
-        let event = json!({"function": "main", "args": [1, {"a": null}], "key": "order-17"});
+        let event = json!({
+            "function": "main", "args": [1, {"a": null}], "key": "order-17", "request": "7", "wait": false,
+        });
         let start = StartOfSession {
             function: "main".to_owned(),
             arguments: vec![json!(1), json!({"a": null})],
             key: Some("order-17".to_owned()),
+            request: Some("7".to_owned()),
+            waits: false,
         };
         assert_eq!(parsed(&event), Ok(Event::Start(start)));
         let Ok(Event::Start(start)) = parsed(&json!({"function": "f"})) else { panic!() };
-        assert_eq!((start.arguments, start.key), (Vec::new(), None));
+        assert_eq!(start, StartOfSession::of_call("f".to_owned(), Vec::new(), None));
+        assert!(start.waits);
     }
 
     #[test]
@@ -185,6 +209,8 @@ mod tests {
             json!({"function": 1}),
             json!({"function": "main", "args": {"a": 1}}),
             json!({"function": "main", "key": 7}),
+            json!({"function": "main", "request": {}}),
+            json!({"function": "main", "wait": "no"}),
             json!({"hark": 1}),
             json!({"Records": [{"body": "{}"}]}),
             json!({"Records": [{"messageId": "x"}]}),

@@ -22,6 +22,15 @@ use crate::size::Size;
 /// The output with the number of the code. A stack that has only the bucket for code has none.
 pub const EDITION_OUTPUT: &str = "Edition";
 
+/// The output of the stack with the address of the queue of timers.
+pub const TIMERS_OUTPUT: &str = "TimersQueue";
+
+/// The output of the stack with the bucket for large contents, if there is one.
+pub const CONTENTS_OUTPUT: &str = "ContentsBucket";
+
+/// The output of the stack with the address of the HTTP API, if there is one.
+pub const URL_OUTPUT: &str = "Url";
+
 /// How many letters of a hash name the code.
 const CODE_NAME_LENGTH: usize = 12;
 
@@ -105,8 +114,12 @@ impl Deployment {
             self.add_triggers(&mut resources);
             outputs[EDITION_OUTPUT] = json!({ "Value": self.edition.to_string() });
             outputs["CodeHash"] = json!({ "Value": self.code_hash(code) });
+            outputs[TIMERS_OUTPUT] = json!({ "Value": { "Ref": "Timers" } });
+            if let Some(bucket) = &self.contents_bucket {
+                outputs[CONTENTS_OUTPUT] = json!({ "Value": bucket });
+            }
             if self.settings.enable_api {
-                outputs["Url"] = json!({ "Value": { "Fn::GetAtt": ["Api", "ApiEndpoint"] } });
+                outputs[URL_OUTPUT] = json!({ "Value": { "Fn::GetAtt": ["Api", "ApiEndpoint"] } });
             }
         }
         json!({

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::options::ConfigFile;
+use super::labels::key;
+use super::options::{CallChoice, ConfigFile};
 
 /// `hark deploy`
 #[derive(Debug, Args)]
@@ -45,6 +46,44 @@ pub struct Destroy {
     /// Print nothing
     #[arg(short, long)]
     pub quiet: bool,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark invoke`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark invoke                        run main() in the instance, and show it as `hark run` does
+  hark invoke -f add 3 -4            run add(\"3\", \"-4\")
+  hark invoke --args '[1, {}]'       run main(1, {}): arguments that are not strings
+  SESSION=$(hark invoke --async)     start it; `hark stdout --deployed --follow $SESSION` shows its output
+  hark invoke --key order-17 17      start it once; the second time, show the same session
+
+Ctrl-C ends the command, and not the session: `hark cancel --deployed ID` does.
+
+Exit status: 0 finished, 1 broken, 2 an invalid command line, 130 or 143 interrupted.")]
+pub struct Invoke {
+    #[command(flatten)]
+    pub call: CallChoice,
+    /// Start the session, print its id, and do not wait for its end
+    #[arg(long = "async")]
+    pub is_async: bool,
+    /// Start the session under a name of your own, only once: if it exists already, show that one. Commands accept the key as an ID
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub key: Option<String>,
+    /// The name of the instance. Default: that of the last deployment from this folder
+    #[arg(long, value_name = "NAME")]
+    pub uuid: Option<String>,
+    /// Print only the program's output and its result
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Show no status line on the terminal
+    #[arg(long)]
+    pub no_progress: bool,
+    /// Print one JSON object, like `hark run --json`; with `--async` only the session's id
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub config: ConfigFile,
 }

@@ -40,7 +40,8 @@ impl Tag {
     }
 }
 
-fn key(text: &str) -> Result<String, String> {
+/// Parses the key of a new session.
+pub(super) fn key(text: &str) -> Result<String, String> {
     check_key(text).map(|()| text.to_owned())
 }
 

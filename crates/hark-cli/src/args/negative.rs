@@ -11,7 +11,7 @@ use super::leading::takes_next_word;
 const MARK: u8 = 0;
 
 /// The commands that take arguments for a program.
-const COMMANDS: [&str; 2] = ["run", "bench"];
+const COMMANDS: [&str; 3] = ["run", "bench", "invoke"];
 
 /// Marks negative numbers after the command, except after `--` and where they are the value of an option.
 pub(super) fn mark(arguments: &mut [OsString], definition: &clap::Command) {
@@ -33,8 +33,10 @@ pub(super) fn mark(arguments: &mut [OsString], definition: &clap::Command) {
 /// Removes the marks.
 pub(super) fn unmark(command: &mut Command) {
     let (file, arguments) = match command {
-        Command::Run(run) => (&mut run.file, &mut run.call.words),
-        Command::Bench(bench) => (&mut bench.file, &mut bench.call.words),
+        Command::Run(run) => (run.file.as_mut(), &mut run.call.words),
+        Command::Bench(bench) => (bench.file.as_mut(), &mut bench.call.words),
+        #[cfg(feature = "lambda")]
+        Command::Invoke(invoke) => (None, &mut invoke.call.words),
         _ => return,
     };
     if let Some(file) = file {

@@ -15,6 +15,9 @@ pub enum StorageName {
     /// In a table of DynamoDB, which many machines share.
     #[cfg(feature = "dynamodb")]
     Dynamodb,
+    /// In the table of an instance on AWS Lambda, whose functions run the sessions.
+    #[cfg(feature = "lambda")]
+    Lambda,
 }
 
 impl StorageName {
@@ -24,7 +27,17 @@ impl StorageName {
             StorageName::Memory | StorageName::Sqlite => false,
             #[cfg(feature = "dynamodb")]
             StorageName::Dynamodb => true,
+            #[cfg(feature = "lambda")]
+            StorageName::Lambda => true,
         }
+    }
+
+    /// Whether functions of AWS Lambda run its sessions, and not the commands.
+    pub fn is_run_by_functions(self) -> bool {
+        #[cfg(feature = "lambda")]
+        return self == StorageName::Lambda;
+        #[cfg(not(feature = "lambda"))]
+        false
     }
 }
 
@@ -37,12 +50,14 @@ pub struct Asked<'a> {
     pub data_dir: Option<&'a Path>,
     /// How long after its start a session is removed.
     pub ttl: Option<&'a str>,
+    /// The name of an instance on AWS Lambda.
+    pub instance: Option<&'a str>,
 }
 
 impl StorageChoice {
     /// What it says.
     pub fn asked(&self) -> Asked<'_> {
-        let asked = Asked { name: self.name, data_dir: self.data_dir.as_deref(), ttl: None };
+        let asked = Asked { name: self.name, data_dir: self.data_dir.as_deref(), ..Asked::default() };
         #[cfg(feature = "dynamodb")]
         let asked = Asked { ttl: self.ttl.as_deref(), ..asked };
         asked
@@ -52,7 +67,10 @@ impl StorageChoice {
 impl KeptStorage {
     /// What it says.
     pub fn asked(&self) -> Asked<'_> {
-        Asked { name: self.name, data_dir: self.data_dir.as_deref(), ttl: None }
+        let asked = Asked { name: self.name, data_dir: self.data_dir.as_deref(), ..Asked::default() };
+        #[cfg(feature = "lambda")]
+        let asked = self.instance.asked(asked);
+        asked
     }
 }
 
@@ -71,15 +89,40 @@ pub struct StorageChoice {
     pub ttl: Option<String>,
 }
 
+/// The requested instance on AWS Lambda.
+#[cfg(feature = "lambda")]
+#[derive(Debug, Args)]
+pub struct InstanceChoice {
+    /// The instance on AWS Lambda that `hark deploy` has made: the same as `-s lambda`
+    #[arg(long, conflicts_with_all = ["storage", "data_dir"])]
+    pub deployed: bool,
+    /// The instance with this name. Default: the one that was deployed last from this folder
+    #[arg(long, value_name = "NAME", conflicts_with = "data_dir")]
+    pub uuid: Option<String>,
+}
+
+#[cfg(feature = "lambda")]
+impl InstanceChoice {
+    /// The same with what this says. A name means an instance, if no other storage is named.
+    fn asked<'a>(&'a self, asked: Asked<'a>) -> Asked<'a> {
+        let is_meant = self.deployed || self.uuid.is_some();
+        let name = asked.name.or(is_meant.then_some(StorageName::Lambda));
+        Asked { name, instance: self.uuid.as_deref(), ..asked }
+    }
+}
+
 /// The requested storage, for commands on stored sessions.
 #[derive(Debug, Args)]
 pub struct KeptStorage {
-    /// Where the sessions are kept. Without it: `storage` of hark.toml if that is dynamodb, else sqlite. `memory` is refused: sessions there end with their process
+    /// Where the sessions are kept. Without it: `storage` of hark.toml unless that is memory, else sqlite. `memory` is refused: sessions there end with their process
     #[arg(id = "storage", short = 's', long = "storage", value_name = "STORAGE")]
     pub name: Option<StorageName>,
     /// The folder of the file with stored sessions. Default: `data_dir` in hark.toml, else .hark
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
+    #[cfg(feature = "lambda")]
+    #[command(flatten)]
+    pub instance: InstanceChoice,
 }
 
 /// The invokers.

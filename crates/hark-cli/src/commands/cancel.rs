@@ -1,8 +1,8 @@
 //! `hark cancel`
 //!
 //! Cancels all threads of the session, so that they can clean up. The process that serves the session runs them
-//! meanwhile; if there is none, or only some of other pools, this process does. When their time is over, the session is ended at once, as with
-//! `--now`.
+//! meanwhile; if there is none, or only some of other pools, this process does, but where functions of AWS Lambda run them. When their
+//! time is over, the session is ended at once, as with `--now`.
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -107,7 +107,9 @@ fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> R
         if summary.record.state.is_over() {
             break;
         }
-        if !session::is_run_elsewhere(&*store.storage, id).map_err(storage::failure)? {
+        let is_run_elsewhere = store.storage.is_run_by_functions()
+            || session::is_run_elsewhere(&*store.storage, id).map_err(storage::failure)?;
+        if !is_run_elsewhere {
             serve(store, id, until, interruption)?;
         }
         thread::sleep(pause);

@@ -13,7 +13,7 @@ use std::fs;
 use hark_backends::System;
 use hark_backends::aws::Change;
 use hark_engine::Surroundings;
-use hark_lambda::template::EDITION_OUTPUT;
+use hark_lambda::template::{EDITION_OUTPUT, URL_OUTPUT};
 use hark_lambda::{InstanceName, Size};
 
 use super::FINISHED;
@@ -130,7 +130,7 @@ fn tell_failure(failure: &Failure, failed: Option<&FailedChange>) -> Result<(), 
 fn tell(wanted: &Deploy, prepared: &Prepared, account: &Account, changed: Option<&Vec<Change>>) -> Result<(), Failure> {
     let (deployment, region) = (&prepared.deployment, &account.region);
     let stack = account.stacks.stack(&deployment.name.stack()).map_err(account::failure)?;
-    let url = stack.as_ref().and_then(|stack| stack.outputs.get("Url"));
+    let url = stack.as_ref().and_then(|stack| stack.outputs.get(URL_OUTPUT));
     if wanted.json {
         let told = serde_json::json!({
             "instance": deployment.name.as_str(),

@@ -27,8 +27,7 @@ pub fn destroy(wanted: &Destroy) -> Result<u8, Failure> {
     let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes, failed: &failed };
     let Some(stack) = account.stacks.stack(&name.stack()).map_err(failure)? else {
         deployed::forget(&project, &name)?;
-        let failed = Failure::undone(format!("there is no instance `{name}` in {}", account.region));
-        return Err(failed.with_hint("AWS_REGION and AWS_PROFILE say where it is looked for"));
+        return Err(deployed::no_instance(&name, &account.region));
     };
     stacking.say(&format!("the instance `{name}` in {}, with all its sessions:", account.region));
     let resources = account.stacks.resources(&name.stack()).map_err(failure)?;

@@ -3,8 +3,6 @@
 mod json;
 
 use std::collections::HashMap;
-use std::thread;
-use std::time::Duration;
 
 use hark_bytecode::Executable;
 use hark_engine::outside::Outside;
@@ -12,6 +10,7 @@ use hark_engine::{Event, HistoryReader, LogEntry, SessionId, Summary, ThreadId, 
 use hark_machine::{Error, Value};
 
 use super::kept::Store;
+use super::pace::Pace;
 use super::{FINISHED, values};
 use crate::args::{self, Events, Kept};
 use crate::failure::Failure;
@@ -22,9 +21,6 @@ use crate::storage;
 
 /// The minimal width of a text, however narrow the terminal.
 const TEXT_COLUMNS_MIN: usize = 20;
-
-/// How often a followed session is checked for new entries.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The entries of a history to show, and their order.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -177,10 +173,13 @@ fn read_history(
     let session = store.outside(id)?;
     let mut history = HistoryReader::new(session.records());
     let mut entries: Vec<LogEntry> = Vec::new();
+    let mut pace = Pace::of(&store.storage);
     loop {
         // Checked before the history is read: entries added after the check are read in the next round.
         let is_over = !follow || is_over(store, id)?;
+        let mut has_found = false;
         while let Some(page) = history.page().map_err(storage::failure)? {
+            has_found = true;
             let is_wanted = |entry: &LogEntry| wanted != Wanted::Printed || entry.is_printed();
             entries.extend(page.into_iter().filter(is_wanted).map(|entry| with_arguments(entry, &arguments)));
             if matches!(wanted, Wanted::Printed | Wanted::AsItComes) {
@@ -192,7 +191,7 @@ fn read_history(
             break;
         }
         store.storage.check_in_place().map_err(storage::failure)?;
-        thread::sleep(FOLLOW_INTERVAL);
+        pace.wait(has_found);
     }
     match wanted {
         Wanted::Printed | Wanted::AsItComes => {}

@@ -5,6 +5,8 @@ use hark_engine::outside::{Outside, OutsideError};
 use hark_engine::{About, Catalog, Filter, Listed, SessionId, SessionState, Summary, Timestamp, session_of};
 
 use super::sessions::shown_name;
+#[cfg(feature = "lambda")]
+use crate::args::InstanceChoice;
 use crate::args::{ConfigFile, KeptStorage};
 use crate::failure::Failure;
 use crate::place::Place;
@@ -37,6 +39,13 @@ impl Store {
             Some(storage) => Ok(Store { project, storage, place }),
             None => Err(place),
         })
+    }
+
+    /// The sessions of an instance on AWS Lambda: of this one, or the project's.
+    #[cfg(feature = "lambda")]
+    pub fn of_instance(name: Option<&str>, config: &ConfigFile) -> Result<Store, Failure> {
+        let instance = InstanceChoice { deployed: true, uuid: name.map(str::to_owned) };
+        Store::existing(&KeptStorage { name: None, data_dir: None, instance }, config)
     }
 
     /// Like `open`, but fails if there are no sessions.
@@ -72,7 +81,7 @@ impl Store {
         match (found.len(), id) {
             (1, _) => found.remove(0).map_err(|damaged| storage::failure(damaged.error)),
             (0, None) => Err(Failure::usage(format!("there are no sessions in {store}"))
-                .with_hint("`hark run -s sqlite FILE` starts one")),
+                .with_hint(format!("`{}` starts one", self.place.start()))),
             (0, Some(id)) => Err(Failure::usage(format!("there is no session `{id}` in {store}"))
                 .with_hint(format!("`{list}` lists the existing ones"))),
             (_, id) => {

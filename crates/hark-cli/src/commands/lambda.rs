@@ -24,7 +24,7 @@ use hark_lambda::template::PYTHON;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::instance;
+use crate::instance::Instance;
 use crate::project::{self, Project};
 use crate::render::Style;
 use crate::session;
@@ -54,10 +54,10 @@ pub fn is_asked(words: &[OsString]) -> bool {
 /// # Errors
 /// If the interface of Lambda cannot be used, or nothing can be begun.
 pub fn run(words: &[OsString]) -> Result<u8, Failure> {
-    let name = instance::of_environment()?;
-    let name = name.ok_or_else(|| Failure::usage("HARK_INSTANCE does not name the instance"))?;
+    let instance = Instance::of_environment()?;
+    let instance = instance.ok_or_else(|| Failure::usage("HARK_INSTANCE does not name the instance"))?;
     let project = load_project();
-    let (table, lambda) = instance::open(&name, settings(project.as_ref().ok()))?;
+    let (table, lambda) = instance.open(settings(project.as_ref().ok()))?;
     let api = RuntimeApi::of_environment(table.aws().clone()).ok_or_else(|| {
         Failure::usage("this program runs in functions of AWS Lambda, and AWS_LAMBDA_RUNTIME_API is not set")
     })?;
@@ -83,8 +83,7 @@ fn settings(project: Option<&Project>) -> DynamoSettings {
     let settings = project.map(|project| &project.settings);
     let lease = settings.and_then(|settings| settings.lease).unwrap_or(dynamodb::LEASE);
     let ttl = settings.and_then(|settings| settings.dynamodb.ttl);
-    let bucket = env::var("HARK_BUCKET").ok().filter(|bucket| !bucket.is_empty());
-    DynamoSettings { bucket, ttl, lease, ..DynamoSettings::default() }
+    DynamoSettings { ttl, lease, ..DynamoSettings::default() }
 }
 
 /// A function of Lambda.

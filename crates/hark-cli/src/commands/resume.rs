@@ -1,5 +1,7 @@
 //! `hark resume`, `hark retry`
 
+#[cfg(feature = "lambda")]
+mod functions;
 mod held;
 
 use std::collections::{HashMap, HashSet};
@@ -11,7 +13,7 @@ use hark_backends::System;
 use hark_bytecode::Executable;
 use hark_engine::outside::{Outside, OutsideError};
 use hark_engine::{
-    Filter, Invoker, Observer, Options, OutputItem, Report, Scope, SessionId, SessionState, Status, Storage,
+    Filter, Invoker, Observer, Options, OutputItem, Report, Scope, SessionId, SessionState, Status, Storage, Summary,
 };
 use hark_machine::Value;
 
@@ -46,9 +48,10 @@ pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
     let only = match &wanted.id {
         Some(id) => {
             let summary = store.find(Some(id))?;
+            let is_by_functions = summary.record.state == SessionState::Running && store.storage.is_run_by_functions();
             let may_be_left = shown_state(&summary) == "running" && store.storage.lease_of_the_lost().is_some();
             let is_left = shown_state(&summary) == "running" && !is_run_elsewhere(&store, &summary.id)?;
-            if !can_be_resumed(&summary) && !may_be_left && !is_left {
+            if !can_be_resumed(&summary) && !may_be_left && !is_left && !is_by_functions {
                 let failure = Failure::usage(format!("session {} is {}", summary.id, shown_state(&summary)));
                 let why = match summary.is_served {
                     true => "another process serves it",
@@ -61,6 +64,10 @@ pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
         }
         None => None,
     };
+    #[cfg(feature = "lambda")]
+    if store.storage.is_run_by_functions() {
+        return functions::resume(wanted, &store, only.as_ref());
+    }
     go_on(wanted, store, only.as_ref())
 }
 
@@ -71,21 +78,31 @@ pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
 pub fn retry(wanted: &GoOn) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let summary = store.find(wanted.id.as_deref())?;
-    store.outside(&summary.id)?.retry().map_err(|error| match error {
+    let retry = |session: &Outside<'_>| session.retry().map_err(|error| refused(error, &summary));
+    #[cfg(feature = "lambda")]
+    if store.storage.is_run_by_functions() {
+        return functions::go_on(wanted, &store, &summary.id, retry);
+    }
+    retry(&store.outside(&summary.id)?)?;
+    if is_run_elsewhere(&store, &summary.id)? {
+        return leave_to_worker(wanted, &store, &summary.id);
+    }
+    go_on(wanted, store, Some(&summary.id))
+}
+
+/// The failure of a retry.
+fn refused(error: OutsideError, summary: &Summary) -> Failure {
+    match error {
         OutsideError::WrongState(state) => {
             let is = if state == SessionState::Running {
-                format!("is {}", shown_state(&summary))
+                format!("is {}", shown_state(summary))
             } else {
                 state.predicate().to_owned()
             };
             Failure::usage(format!("session {} {is}", summary.id)).with_hint("only a broken session can be retried")
         }
         other => outside_failure(other),
-    })?;
-    if is_run_elsewhere(&store, &summary.id)? {
-        return leave_to_worker(wanted, &store, &summary.id);
     }
-    go_on(wanted, store, Some(&summary.id))
 }
 
 fn is_run_elsewhere(store: &Store, id: &SessionId) -> Result<bool, Failure> {

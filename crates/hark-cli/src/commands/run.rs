@@ -1,13 +1,17 @@
 //! `hark run FILE`, or `hark FILE`
 
-mod keyed;
+pub(super) mod keyed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hark_backends::System;
+use hark_bytecode::Executable;
 use hark_compiler::{Code, Diagnostic, Form};
-use hark_engine::{Disagreement, Engine, GateKind, Keyed, OutputItem, Report, SessionId, Status, Storage, SuspendAt};
+use hark_engine::{
+    Disagreement, Engine, GateKind, Keyed, OutputItem, Report, SessionId, Status, Storage, Surroundings, SuspendAt,
+};
 use hark_machine::{Program, text_of};
 
 use super::progress::{Progress, Watched};
@@ -125,12 +129,17 @@ fn detach(session: &Session, place: &Place, json: bool) -> Result<u8, Failure> {
     let id = match session.leave_to_others()? {
         Keyed::New(id) => id,
         Keyed::Known(id) => {
-            keyed::check(session, &id, place)?;
+            check_known(session, &id, place)?;
             id
         }
     };
     output::write_out(&if json { format!("{{\"session\": \"{id}\"}}\n") } else { format!("{id}\n") })?;
     Ok(FINISHED)
+}
+
+/// Checks that the session with the key is the one that this command would have started.
+fn check_known(session: &Session, id: &SessionId, place: &Place) -> Result<(), Failure> {
+    keyed::check(&*session.storage, &session.start().about(System.now()), id, place)
 }
 
 fn suspend_at(wanted: &Run) -> SuspendAt {
@@ -154,7 +163,7 @@ fn run_for_report(session: &Session, place: &Place, compiled: &Compiled) -> Resu
     let report = match session.run(true, |_, _| {}, |_| Arc::new(|_: &[OutputItem]| {}))? {
         Keyed::New(report) => report,
         Keyed::Known(id) => {
-            keyed::check(session, &id, place)?;
+            check_known(session, &id, place)?;
             keyed::follow(session, &id, &mut |_| Ok(()))?
         }
     };
@@ -195,7 +204,7 @@ fn run_for_people(
     let report = match ran {
         Keyed::New(report) => report,
         Keyed::Known(id) => {
-            keyed::check(session, &id, place)?;
+            check_known(session, &id, place)?;
             if announces {
                 dim(format!("session {id} was already started under this key"));
             }
@@ -212,7 +221,7 @@ fn run_for_people(
         }
         stream.close().map_err(Failure::Output)?;
     }
-    tell_end(&report, session, place, announces);
+    tell_end(&report, program.executable(), &*session.storage, place, announces);
     if !quiet {
         dim(format!("-- {:.3} s", started.elapsed().as_secs_f64()));
     }
@@ -230,11 +239,16 @@ fn watch(progress: &mut Progress, session: &Session, id: &SessionId, engine: Opt
 }
 
 /// Shows each root cause once, then how to continue; for a broken session, only if `says_retry`.
-fn tell_end(report: &Report, session: &Session, place: &Place, says_retry: bool) {
+pub(super) fn tell_end(
+    report: &Report,
+    executable: &Executable,
+    storage: &dyn Storage,
+    place: &Place,
+    says_retry: bool,
+) {
     let style = Style::for_stderr();
     let mut out = String::new();
     if !(report.errors.is_empty() && report.cancelled.is_none()) {
-        let executable = session.program.executable();
         let errors = report.errors.iter().chain(&report.cancelled).map(|each| &each.error);
         draw_errors(errors, executable, &Lines::new(&executable.sources), style, &mut out);
     }
@@ -246,10 +260,7 @@ fn tell_end(report: &Report, session: &Session, place: &Place, says_retry: bool)
     match report.status {
         Status::Cancelled => out.push_str("cancelled\n"),
         Status::Suspended if !report.was_taken_over => {
-            out.push_str(&format!(
-                "suspended; {}\n",
-                session::who_continues(&*session.storage, &report.session, place)
-            ));
+            out.push_str(&format!("suspended; {}\n", session::who_continues(storage, &report.session, place)));
         }
         // A session that its storage refused was never started.
         Status::Broken if says_retry && report.errors.iter().any(|each| &*each.error.kind != "storage") => {
@@ -261,7 +272,8 @@ fn tell_end(report: &Report, session: &Session, place: &Place, says_retry: bool)
     output::tell(&out);
 }
 
-fn exit_status(report: &Report, interruption: &Interruption) -> u8 {
+/// The exit status of a command that has shown a session.
+pub(super) fn exit_status(report: &Report, interruption: &Interruption) -> u8 {
     match report.status {
         Status::Finished => FINISHED,
         Status::Broken => BROKEN,

@@ -95,7 +95,7 @@ pub fn write_summary_fields<W: Write>(summary: &Summary, json: &mut Json<W>) -> 
     json.open('[')?;
     about.arguments.iter().try_for_each(|argument| json.string(argument))?;
     json.close(']')?;
-    json.entry_or_null("key", about.labels.key.as_deref())?;
+    json.entry_or_null("key", about.labels.given_key())?;
     json.key("tags")?;
     json.open('{')?;
     about.labels.tags.iter().try_for_each(|(name, value)| json.entry(name, value))?;

@@ -290,7 +290,7 @@ fn drawn(
     field("session", summary.id.as_str());
     field("state", shown_state(summary));
     field("call", &fitted(&format!("{}({})", about.function, about.arguments.join(", "))));
-    if let Some(key) = &about.labels.key {
+    if let Some(key) = about.labels.given_key() {
         field("key", key);
     }
     let tags: Vec<String> = about.labels.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -48,6 +48,11 @@ fn init(choice: &Choice, project: &Project, address: &Address) -> Result<u8, Fai
             Kept::DynamoDb { table, .. } => table.create_table().map_err(storage::failure)? == Created::Existing,
             Kept::Sqlite(_) => true,
         },
+        #[cfg(feature = "lambda")]
+        Address::Instance(name, _) => {
+            return Err(Failure::usage(format!("the table of the instance `{name}` is part of what is deployed"))
+                .with_hint("`hark deploy` makes it"));
+        }
     };
     let done = if was_there { "exists" } else { "created" };
     output::write_out(&match choice.json {

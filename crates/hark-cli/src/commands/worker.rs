@@ -40,6 +40,10 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     project.tell_warnings();
     let address = storage::address(&project, &wanted.storage, "a worker cannot serve them")?;
     let kept = address.open(&project)?;
+    if kept.is_run_by_functions() {
+        return Err(Failure::usage("the functions of an instance on AWS Lambda run its sessions, and no worker")
+            .with_hint("`hark resume` wakes those that seem to stand still"));
+    }
     let pools = if wanted.pools.is_empty() { project.settings.pools.clone() } else { only(&wanted.pools) };
     let invoker = session::invoker(&project, Some(&kept), wanted.concurrency.name, &pools)?;
     let shown = escape::line(&address.to_string()).into_owned();

@@ -81,7 +81,7 @@ impl Reader {
                 Some(name) => match StorageName::from_str(name, false) {
                     Ok(name) => self.settings.storage = Some(name),
                     Err(_) => {
-                        let known = "\"memory\", \"sqlite\" or \"dynamodb\"";
+                        let known = "\"memory\", \"sqlite\", \"dynamodb\" or \"lambda\"";
                         self.error(span_of(value), format!("`{}` must be {known}, not \"{name}\"", setting.key));
                     }
                 },

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "lambda")]
+use hark_backends::aws::Aws;
 #[cfg(feature = "dynamodb")]
 use hark_backends::storage::dynamodb::{DynamoSettings, DynamoStorage};
 use hark_backends::storage::sqlite::{SqliteStorage, Work};
@@ -18,8 +20,10 @@ use super::failure;
 use crate::config::Tenure;
 use crate::failure::Failure;
 #[cfg(feature = "lambda")]
-use crate::instance;
+use crate::instance::Instance;
 use crate::project::Project;
+#[cfg(feature = "lambda")]
+use hark_lambda::InstanceName;
 
 /// Where such a storage is.
 #[derive(Debug, Clone)]
@@ -29,6 +33,9 @@ pub enum Address {
     /// A table of DynamoDB.
     #[cfg(feature = "dynamodb")]
     Table(DynamoSettings),
+    /// That of an instance on AWS Lambda.
+    #[cfg(feature = "lambda")]
+    Instance(InstanceName, DynamoSettings),
 }
 
 /// Such a storage.
@@ -43,6 +50,10 @@ pub enum Kept {
         table: Arc<DynamoStorage>,
         /// How long after their starts its sessions are removed.
         ttl: Option<Duration>,
+        /// The instance on AWS Lambda whose functions run its sessions, if it is one's. This process runs no threads then: only
+        /// the functions have the sessions' Python functions, as they were deployed.
+        #[cfg(feature = "lambda")]
+        instance: Option<Arc<Instance>>,
     },
 }
 
@@ -53,6 +64,8 @@ impl Address {
             Address::Folder(folder) => SqliteStorage::exists(folder),
             #[cfg(feature = "dynamodb")]
             Address::Table(_) => true,
+            #[cfg(feature = "lambda")]
+            Address::Instance(..) => true,
         }
     }
 
@@ -66,7 +79,18 @@ impl Address {
             #[cfg(feature = "dynamodb")]
             Address::Table(settings) => {
                 let table = open_table(settings)?;
-                Ok(Kept::DynamoDb { table: Arc::new(table), ttl: settings.ttl })
+                Ok(Kept::DynamoDb {
+                    table: Arc::new(table),
+                    ttl: settings.ttl,
+                    #[cfg(feature = "lambda")]
+                    instance: None,
+                })
+            }
+            #[cfg(feature = "lambda")]
+            Address::Instance(name, settings) => {
+                let instance = Instance::deployed(project, name)?;
+                let (table, _) = instance.open(settings.clone())?;
+                Ok(Kept::DynamoDb { table: Arc::new(table), ttl: settings.ttl, instance: Some(Arc::new(instance)) })
             }
         }
     }
@@ -76,8 +100,8 @@ impl Address {
 /// others.
 #[cfg(feature = "lambda")]
 fn open_table(settings: &DynamoSettings) -> Result<DynamoStorage, Failure> {
-    if let Some(name) = instance::of_environment()? {
-        return instance::open(&name, settings.clone()).map(|(table, _)| table);
+    if let Some(instance) = Instance::of_environment()? {
+        return instance.open(settings.clone()).map(|(table, _)| table);
     }
     DynamoStorage::open(settings.clone()).map_err(failure)
 }
@@ -104,6 +128,8 @@ impl fmt::Display for Address {
             Address::Folder(folder) => folder.display().fmt(formatter),
             #[cfg(feature = "dynamodb")]
             Address::Table(settings) => write!(formatter, "the table `{}`", settings.table),
+            #[cfg(feature = "lambda")]
+            Address::Instance(name, _) => write!(formatter, "the table `{}`", name.table()),
         }
     }
 }
@@ -112,6 +138,23 @@ impl Kept {
     /// Whether it is asked over a network.
     pub fn is_remote(&self) -> bool {
         !matches!(self, Kept::Sqlite(_))
+    }
+
+    /// The instance whose functions run its sessions, and the account of both, if it is one's.
+    #[cfg(feature = "lambda")]
+    pub fn instance(&self) -> Option<(&Arc<Instance>, &Aws)> {
+        match self {
+            Kept::DynamoDb { table, instance: Some(instance), .. } => Some((instance, table.aws())),
+            _ => None,
+        }
+    }
+
+    /// Whether functions of AWS Lambda run its sessions, and not this process.
+    pub fn is_run_by_functions(&self) -> bool {
+        #[cfg(feature = "lambda")]
+        return self.instance().is_some();
+        #[cfg(not(feature = "lambda"))]
+        false
     }
 
     /// For an engine.

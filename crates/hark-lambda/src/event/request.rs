@@ -20,11 +20,8 @@ pub(super) fn start(mut event: Map<String, Value>) -> Result<StartOfSession, Bad
         return Err(BadEvent::Unknown("it is a request of HTTP, but not in payload format 1.0"));
     };
     decode_body(&mut event);
-    Ok(StartOfSession {
-        function: FUNCTION.to_owned(),
-        arguments: vec![json!(method), json!(path), Value::Object(event)],
-        key: None,
-    })
+    let arguments = vec![json!(method), json!(path), Value::Object(event)];
+    Ok(StartOfSession::of_call(FUNCTION.to_owned(), arguments, None))
 }
 
 /// Decodes a body that is text. The API encodes all but a few types of content, forms among them.

@@ -37,11 +37,7 @@ fn start(record: &Value) -> Result<StartOfSession, BadEvent> {
     let text = |name: &str| object[name].as_str().unwrap_or_default();
     let upload = [bucket, &key, text("sequencer"), text("versionId"), text("eTag")];
     let key_of_session = key_of("upload", &upload);
-    Ok(StartOfSession {
-        function: FUNCTION.to_owned(),
-        arguments: vec![json!(bucket), json!(key)],
-        key: Some(key_of_session),
-    })
+    Ok(StartOfSession::of_call(FUNCTION.to_owned(), vec![json!(bucket), json!(key)], Some(key_of_session)))
 }
 
 /// A key as it was before it was encoded like a form: `+` is a space, and `%C3%A4` are the bytes of a letter. None if it cannot have

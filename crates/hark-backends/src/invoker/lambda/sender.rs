@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::payload::Threads;
 use super::{DELAY_MAX, LambdaSettings};
-use crate::aws::{Aws, Request, Service, chain, retried};
+use crate::aws::{Aws, Request, Service, chain, refusal_in_json, retried};
 use crate::surroundings::System;
 
 /// How long one try may take.
@@ -158,23 +158,11 @@ async fn send(services: &Services, letter: &Letter) -> Result<(), String> {
 
 /// What an answer says if it is an error. A queue also says so of single messages in an answer that is none.
 fn refusal(answer: &HttpResponse, body: &[u8]) -> Option<ErrorMetadata> {
-    let told: Value = serde_json::from_slice(body).unwrap_or_default();
-    let status = answer.status();
-    if status.is_success() {
+    if answer.status().is_success() {
+        let told: Value = serde_json::from_slice(body).unwrap_or_default();
         let failed = told["Failed"].get(0)?;
         let code = if failed["SenderFault"] == true { "SenderFault" } else { "ServiceUnavailable" };
         return Some(ErrorMetadata::builder().code(code).message(failed.to_string()).build());
     }
-    let kind = answer.headers().get("x-amzn-errortype").or_else(|| told["__type"].as_str());
-    // Such as `ThrottlingException:http://...` or `com.amazonaws.sqs#QueueDoesNotExist`.
-    let kind =
-        kind.map(|kind| kind.split(':').next().unwrap_or(kind)).map(|kind| kind.rsplit('#').next().unwrap_or(kind));
-    let kind = kind.or((status.as_u16() == 429).then_some("TooManyRequestsException"));
-    let message = told["message"].as_str().or_else(|| told["Message"].as_str()).unwrap_or_default();
-    let message = format!("status {}: {message}", status.as_u16());
-    let mut error = ErrorMetadata::builder().message(message);
-    if let Some(kind) = kind {
-        error = error.code(kind);
-    }
-    Some(error.build())
+    Some(refusal_in_json(answer, body))
 }

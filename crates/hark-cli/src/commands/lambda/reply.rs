@@ -7,6 +7,7 @@ use hark_engine::StorageError;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::instance::invocation;
 use crate::output;
 use crate::render::Style;
 
@@ -42,6 +43,6 @@ impl Reply<'_> {
             output::tell(&text);
             return Ok(());
         }
-        self.api.fail(self.event, "Hark.Failed", text.trim_end())
+        self.api.fail(self.event, invocation::kind_of(failure), text.trim_end())
     }
 }

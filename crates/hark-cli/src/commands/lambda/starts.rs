@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hark_backends::System;
 use hark_engine::outside::Outside;
-use hark_engine::{Assignment, Keyed, Labels, SessionId, Start};
+use hark_engine::{Assignment, Keyed, Labels, SessionId, Start, check_key, key_of_request};
 use hark_lambda::StartOfSession;
 use hark_machine::Program;
 use serde_json::{Value, json};
@@ -30,9 +30,19 @@ pub(super) struct Begun {
 impl Function {
     /// Starts a session, and runs of it what fits into this invocation.
     pub(super) fn start(&self, start: StartOfSession, request: &str) -> Result<Value, Failure> {
+        if !start.waits {
+            return self.leave(start, request);
+        }
         let begun = self.begin_session(start, request)?;
         self.run_assigned(begun.first.as_slice())?;
         self.report(&begun.id)
+    }
+
+    /// Starts a session, and leaves it to other invocations.
+    fn leave(&self, start: StartOfSession, request: &str) -> Result<Value, Failure> {
+        let (Keyed::New(id) | Keyed::Known(id)) =
+            self.engine.leave_keyed(self.compile(start, request)?).map_err(storage::failure)?;
+        Ok(json!({ "session": id.as_str() }))
     }
 
     /// Starts some sessions, whose keys are known, and runs of them what fits into this invocation.
@@ -55,23 +65,31 @@ impl Function {
 
     /// Stores a new session, unless one has its key.
     pub(super) fn begin_session(&self, start: StartOfSession, request: &str) -> Result<Begun, Failure> {
+        let start = self.compile(start, request)?;
+        let program = start.program.clone();
+        Ok(match self.engine.begin_assigned(start).map_err(storage::failure)? {
+            Keyed::New(first) => Begun { id: first.session.clone(), program, first: Some(first) },
+            Keyed::Known(id) => Begun { id, program, first: None },
+        })
+    }
+
+    /// A session of the package's program.
+    fn compile(&self, start: StartOfSession, request: &str) -> Result<Start, Failure> {
         self.lambda.set_hops(0);
-        let StartOfSession { function, arguments, key } = start;
-        // An event that failed, or is delivered twice, has the id of the first request.
-        let labels = Labels { key: Some(key.unwrap_or_else(|| format!("request:{request}"))), ..Labels::default() };
-        labels.check().map_err(Failure::usage)?;
+        let StartOfSession { function, arguments, key, request: named, waits: _ } = start;
+        if let Some(key) = &key {
+            check_key(key).map_err(|wrong| Failure::usage(format!("the event's `key` is wrong: {wrong}")))?;
+        }
+        // An event that failed, or is delivered twice, has the id of the first request. One that its sender repeats has not.
+        let key = key.unwrap_or_else(|| key_of_request(named.as_deref().unwrap_or(request)));
+        let labels = Labels { key: Some(key), ..Labels::default() };
         let mut loaded = project::load(None, config().as_deref())?;
         let executable = Compiled::new(&mut loaded).into_executable()?;
         let arguments = arguments.iter().map(|argument| value::from_json(&argument.to_string()));
         let Entry { callee, arguments } =
             Entry::with_values(&executable, &function, arguments.collect::<Result<_, _>>()?)?;
         let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
-        let program = Arc::new(program);
-        let start = Start { labels, ..Start::new(program.clone(), callee, arguments) };
-        Ok(match self.engine.begin_assigned(start).map_err(storage::failure)? {
-            Keyed::New(first) => Begun { id: first.session.clone(), program, first: Some(first) },
-            Keyed::Known(id) => Begun { id, program, first: None },
-        })
+        Ok(Start { labels, ..Start::new(Arc::new(program), callee, arguments) })
     }
 
     /// What has become of a session so far.

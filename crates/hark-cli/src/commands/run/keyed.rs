@@ -10,7 +10,7 @@ use hark_backends::System;
 use hark_engine::outside::Outside;
 use hark_engine::{
     About, Catalog, HistoryReader, LogEntry, Observer, OutputItem, Report, Scope, SessionId, SessionRecord,
-    SessionState, Surroundings,
+    SessionState, Storage, Surroundings,
 };
 
 use crate::commands::kept::{outside_failure, shown_call};
@@ -34,7 +34,7 @@ pub fn follow(
     id: &SessionId,
     show: &mut dyn FnMut(&str) -> Result<(), Failure>,
 ) -> Result<Report, Failure> {
-    let catalog = catalog_of(session, id)?;
+    let catalog = catalog_of(&*session.storage, id)?;
     let outside = Outside::open(&*session.storage, &System, id).map_err(outside_failure)?;
     let mut history = HistoryReader::new(outside.records());
     let mut server: Option<Server> = None;
@@ -65,21 +65,21 @@ fn record_of(catalog: &dyn Catalog, id: &SessionId) -> Result<SessionRecord, Fai
     found.map(|(_, record)| record).ok_or_else(|| Failure::usage(format!("session {id} was removed meanwhile")))
 }
 
-fn catalog_of<'s>(session: &'s Session, id: &SessionId) -> Result<&'s dyn Catalog, Failure> {
-    session.storage.catalog().ok_or_else(|| storage::no_session(id.as_str()))
+fn catalog_of<'s>(storage: &'s dyn Storage, id: &SessionId) -> Result<&'s dyn Catalog, Failure> {
+    storage.catalog().ok_or_else(|| storage::no_session(id.as_str()))
 }
 
-/// Checks that a session is the one this command would have started.
+/// Checks that a session is the one this command would have started, which is described by `own`.
 ///
 /// # Errors
 /// If it is not, or has been moved to another storage.
-pub fn check(session: &Session, id: &SessionId, place: &Place) -> Result<(), Failure> {
-    let record = record_of(catalog_of(session, id)?, id)?;
-    let (known, own) = (&record.about, session.start().about(record.about.started));
+pub fn check(storage: &dyn Storage, own: &About, id: &SessionId, place: &Place) -> Result<(), Failure> {
+    let record = record_of(catalog_of(storage, id)?, id)?;
+    let known = &record.about;
     let key = own.labels.key.as_deref().unwrap_or_default();
     let call = |about: &About| shown_call(about, CALL_CHARACTERS_MAX);
     let failure = if (&known.function, &known.arguments_hash) != (&own.function, &own.arguments_hash) {
-        let (known, own) = (call(known), call(&own));
+        let (known, own) = (call(known), call(own));
         Failure::usage(format!("the key `{key}` belongs to a session that was started with `{known}`, not `{own}`"))
     } else if known.program != own.program {
         let what = if known.file == own.file { "has changed since" } else { "is a different program" };

@@ -80,7 +80,7 @@ impl Table {
             Err(damaged) => escape::line(damaged.id.as_str()).into_owned(),
         };
         let keys =
-            of(|summary| escape::line(summary.record.about.labels.key.as_deref().unwrap_or_default()).into_owned(), "");
+            of(|summary| escape::line(summary.record.about.labels.given_key().unwrap_or_default()).into_owned(), "");
         let has_keys = keys.clone().any(|key| !key.is_empty());
         Table {
             id: Column::new("ID", found.iter().map(id)),

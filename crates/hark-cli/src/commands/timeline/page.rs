@@ -104,7 +104,7 @@ impl Page<'_> {
         json.open('{')?;
         json.entry("session", id.as_str())?;
         json.entry("call", &shown(&shown_call(about, CALL_CHARACTERS_MAX)))?;
-        json.entry_or_null("key", about.labels.key.as_deref().map(shown).as_deref())?;
+        json.entry_or_null("key", about.labels.given_key().map(shown).as_deref())?;
         json.key("tags")?;
         json.open('[')?;
         about.labels.tags.iter().try_for_each(|(name, value)| json.string(&shown(&format!("{name}={value}"))))?;

@@ -1,0 +1,70 @@
+//! `hark resume` and `hark retry` where functions of AWS Lambda run the sessions: the command wakes them, and shows a session that is
+//! named as if it ran it.
+
+use hark_engine::SessionId;
+use hark_engine::outside::Outside;
+use serde_json::json;
+
+use super::{exit_status, running, show};
+use crate::args::GoOn;
+use crate::commands::FINISHED;
+use crate::commands::follow::{From, follow};
+use crate::commands::kept::Store;
+use crate::commands::progress::Progress;
+use crate::failure::Failure;
+use crate::instance::invocation;
+use crate::output;
+use crate::report;
+use crate::signals::Interruption;
+
+/// Has the instance look for threads that stand still, and shows this session. Without one it tells which sessions are unfinished.
+pub fn resume(wanted: &GoOn, store: &Store, only: Option<&SessionId>) -> Result<u8, Failure> {
+    let wake = || match store.storage.instance() {
+        Some((instance, aws)) => {
+            let recover = json!({ "hark": 1, "recover": true });
+            instance.invoke(aws, &recover).map(drop).map_err(|error| invocation::failure(error, instance))
+        }
+        None => Ok(()),
+    };
+    if let Some(id) = only {
+        return go_on(wanted, store, id, |_| wake());
+    }
+    wake()?;
+    let running = running(store)?;
+    if wanted.kept.json {
+        report::write_list(|json| {
+            running.iter().try_for_each(|id| {
+                json.open('{')?;
+                json.entry("session", id.as_str())?;
+                json.entry("state", "running")?;
+                json.close('}')
+            })
+        })?;
+    } else if !wanted.quiet {
+        let lines = running.iter().map(|id| format!("the functions continue {id}\n"));
+        let nothing = format!("no sessions to resume in {}\n", store.place.store());
+        output::write_out(&if running.is_empty() { nothing } else { lines.collect() })?;
+    }
+    Ok(FINISHED)
+}
+
+/// Does something by which the session goes on, and shows what it prints from then on, and its end.
+pub fn go_on(
+    wanted: &GoOn,
+    store: &Store,
+    id: &SessionId,
+    wake: impl FnOnce(&Outside<'_>) -> Result<(), Failure>,
+) -> Result<u8, Failure> {
+    let interruption = Interruption::default();
+    interruption.watch(output::status::hide).map_err(|error| Failure::system("cannot watch for signals", &error))?;
+    let mut progress = Progress::prepare(!wanted.quiet && !wanted.kept.json && !wanted.no_progress);
+    let (shared, watched) = (store.storage.shared(), id.clone());
+    progress.watch(move || Some(super::watch(&*shared, &[watched])));
+    let is_json = wanted.kept.json;
+    let mut print = |text: &str| if is_json { Ok(()) } else { output::write_raw(text) };
+    let report = follow(store, id, From::Now, &interruption, wake, &mut print)?;
+    drop(progress);
+    let reports = [report];
+    show(wanted, store, &reports, &[])?;
+    Ok(exit_status(&reports, &interruption))
+}

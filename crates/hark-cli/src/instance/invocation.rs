@@ -1,0 +1,109 @@
+//! An invocation of an instance's main function by a command, and what is said if it fails.
+
+use hark_backends::aws::{Aws, AwsError, EVENT_BYTES_MAX, Functions, InvocationError};
+use serde_json::Value;
+
+use super::Instance;
+use crate::commands::REJECTED;
+use crate::commands::deploy::account;
+use crate::failure::Failure;
+
+/// The kind of a function's error that says what is wrong with the event: no other try of it can succeed.
+pub const REFUSED: &str = "Hark.Refused";
+
+/// The kind of a function's other errors that Hark itself reports.
+pub const FAILED: &str = "Hark.Failed";
+
+/// The kind of an error by which a function reports a failure.
+pub fn kind_of(failure: &Failure) -> &'static str {
+    if failure.exit_status() == REJECTED { REFUSED } else { FAILED }
+}
+
+impl Instance {
+    /// Invokes the main function and waits for its answer. The event must say what happens only once, though it arrives twice.
+    ///
+    /// # Errors
+    /// If it cannot be invoked, or fails.
+    pub fn invoke(&self, aws: &Aws, event: &Value) -> Result<Value, InvocationError> {
+        let functions = Functions::new(aws)?;
+        functions.invoke(&self.main_function(), &self.code, event.to_string().as_bytes())
+    }
+}
+
+/// Refuses an event that is too large, before it is sent.
+///
+/// # Errors
+/// If it is.
+pub fn check_size(event: &Value) -> Result<(), Failure> {
+    match event.to_string().len() {
+        ..=EVENT_BYTES_MAX => Ok(()),
+        bytes => Err(too_large(&format!("the arguments take {:.1} MB", bytes as f64 / 1e6))),
+    }
+}
+
+fn too_large(what: &str) -> Failure {
+    Failure::usage(format!("{what}, and an invocation of AWS Lambda takes at most 6 MB")).with_hint(
+        "put them into a bucket that the program may read, such as one of `managed_buckets`, and pass its key",
+    )
+}
+
+/// The failure of an invocation.
+pub fn failure(error: InvocationError, instance: &Instance) -> Failure {
+    match error {
+        InvocationError::Function { kind, message } if kind == REFUSED || kind == FAILED => of_hark(&kind, &message),
+        InvocationError::Function { kind, message } => {
+            Failure::undone(format!("the function `{}` failed: {message} ({kind})", instance.main_function()))
+                .with_hint("`hark logs` shows what it has written")
+        }
+        InvocationError::Call(error) => refused(error, instance),
+    }
+}
+
+/// The failure that a function has reported: a message, and perhaps a hint, as they are drawn.
+fn of_hark(kind: &str, drawn: &str) -> Failure {
+    let (message, hint) = match drawn.split_once("\nhint: ") {
+        Some((message, hint)) => (message, Some(hint)),
+        None => (drawn, None),
+    };
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let failure = if kind == REFUSED { Failure::usage(message) } else { Failure::undone(message) };
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+/// The failure of a call that Lambda refuses.
+fn refused(error: AwsError, instance: &Instance) -> Failure {
+    let AwsError::Refused { code, .. } = &error else { return account::failure(error) };
+    match &**code {
+        "ResourceNotFoundException" => {
+            Failure::undone(format!("there is no function `{}` with the alias `{}`", instance.main_function(), instance.code))
+                .with_hint("`hark deploy` makes the instance; AWS_REGION and AWS_PROFILE say where it is looked for")
+        }
+        "RequestEntityTooLargeException" | "RequestTooLargeException" => too_large("the arguments are too large"),
+        "TooManyRequestsException" => Failure::undone(error.to_string()).with_hint(
+            "as many invocations are under way as the account or the function allows; try again later, or raise the limit in \
+             the service quotas of AWS Lambda",
+        ),
+        "AccessDeniedException" => Failure::undone(error.to_string()).with_hint(format!(
+            "the credentials do not allow `lambda:InvokeFunction` on `{}`; `AWS_PROFILE` names others",
+            instance.main_function()
+        )),
+        _ => account::failure(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_function_reports_is_a_failure_of_the_command() {
+        let refused = of_hark(REFUSED, "error: there is no function `f`\nhint: the functions are: main");
+        let Failure::Usage { message, hint } = refused else { panic!("{refused:?}") };
+        assert_eq!((&*message, hint.as_deref()), ("there is no function `f`", Some("the functions are: main")));
+        let failed = of_hark(FAILED, "error: the storage does not answer");
+        assert_eq!((failed.exit_status(), &*failed.message()), (1, "the storage does not answer"));
+    }
+}
