@@ -33,7 +33,7 @@ enable_api = true
 schedules = [["rate(1 hour)", "hourly"]]
 lambda_memory = {memory}
 """
-AGENT = "AWS4-HMAC-SHA256 Credential=local/20260101/eu-west-1/{}/aws4_request, SignedHeaders=host, Signature=none"
+AGENT = "AWS4-HMAC-SHA256 Credential={}/20260101/eu-west-1/{}/aws4_request, SignedHeaders=host, Signature=none"
 
 
 class Services:
@@ -42,13 +42,12 @@ class Services:
     def __init__(self, port):
         self.url = f"http://127.0.0.1:{port}"
 
-    def ask(self, service, path="/", target=None, body=None, version="1.0"):
-        headers = {"Authorization": AGENT.format(service)}
-        data = None
+    def ask(self, service, path="/", target=None, body=None, version="1.0", data=None, method=None, key="local"):
+        headers = {"Authorization": AGENT.format(key, service)}
         if target:
             headers |= {"X-Amz-Target": target, "Content-Type": f"application/x-amz-json-{version}"}
             data = json.dumps(body or {}).encode()
-        request = urllib.request.Request(self.url + path, data=data, headers=headers)
+        request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
         with urllib.request.urlopen(request) as answer:
             return answer.read().decode()
 
@@ -85,10 +84,11 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def served(port):
+def served(port, log=None, **variables):
     """Starts the server, and waits until it answers."""
-    log = tempfile.TemporaryFile()
-    server = subprocess.Popen([sys.executable, MINISTACK, "serve", "--port", str(port)], stdout=log, stderr=log)
+    log = log or tempfile.TemporaryFile()
+    server = subprocess.Popen([sys.executable, MINISTACK, "serve", "--port", str(port)], stdout=log, stderr=log,
+                              env={**os.environ, **variables})
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:

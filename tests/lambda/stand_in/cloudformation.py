@@ -81,6 +81,7 @@ class CloudFormation:
             self.objects[bucket, key] = body
         found = (bucket, key) in self.objects if key else any(each == bucket for each, _ in self.objects)
         if method == "DELETE":
+            assert key or not found, f"{bucket} is not empty"
             self.objects.pop((bucket, key), None)
         if method == "HEAD" and not found:
             return 404, {}, b""
@@ -197,6 +198,8 @@ class CloudFormation:
 
     def delete(self, stack):
         for name, resource in reversed(stack.template["Resources"].items()):
+            if resource.get("DeletionPolicy") == "Retain":
+                continue
             if why := self.failing.get(f"delete {name}"):
                 self.tell(stack, name, resource["Type"], "DELETE_FAILED", why)
                 with self.lock:

@@ -100,7 +100,7 @@ class Api:
             return 500, {}, b'{"message":"Internal Server Error"}'
         answered = []
         work = threading.Thread(daemon=True, target=lambda: answered.append(self.service.functions.invoke(
-            function, "RequestResponse", json.dumps(self.event(method, target, headers, body)).encode())))
+            function, "RequestResponse", json.dumps(requested(self.id, method, target, headers, body)).encode())))
         work.start()
         work.join(self.integration["TimeoutInMillis"] / 1_000)
         if not answered:
@@ -111,25 +111,27 @@ class Api:
         body = (answer.get("body") or "").encode()
         return answer["statusCode"], answer.get("headers") or {}, base64.b64decode(body) if answer.get("isBase64Encoded") else body
 
-    def event(self, method, target, headers, body):
-        path, _, query = target.partition("?")
-        asked = urllib.parse.parse_qs(query, keep_blank_values=True)
-        many = {name: headers.get_all(name) for name in headers}
-        try:
-            text, is_encoded = body.decode(), False
-        except UnicodeDecodeError:
-            text, is_encoded = base64.b64encode(body).decode(), True
-        return {
-            "version": "1.0", "resource": "$default", "path": urllib.parse.unquote(path), "httpMethod": method,
-            "headers": {name: values[-1] for name, values in many.items()}, "multiValueHeaders": many,
-            "queryStringParameters": {name: values[-1] for name, values in asked.items()} or None,
-            "multiValueQueryStringParameters": asked or None,
-            "requestContext": {
-                "accountId": ACCOUNT, "apiId": self.id, "domainName": "test", "requestId": str(uuid.uuid4()), "stage": "$default",
-                "httpMethod": method, "path": path, "protocol": "HTTP/1.1", "identity": {"sourceIp": "127.0.0.1"},
-            },
-            "pathParameters": None, "stageVariables": None, "body": text or None, "isBase64Encoded": is_encoded,
-        }
+
+def requested(api, method, target, headers, body):
+    """A request, as an API hands it to functions in the format 1.0."""
+    path, _, query = target.partition("?")
+    asked = urllib.parse.parse_qs(query, keep_blank_values=True)
+    many = {name: headers.get_all(name) for name in headers}
+    try:
+        text, is_encoded = body.decode(), False
+    except UnicodeDecodeError:
+        text, is_encoded = base64.b64encode(body).decode(), True
+    return {
+        "version": "1.0", "resource": "$default", "path": urllib.parse.unquote(path), "httpMethod": method,
+        "headers": {name: values[-1] for name, values in many.items()}, "multiValueHeaders": many,
+        "queryStringParameters": {name: values[-1] for name, values in asked.items()} or None,
+        "multiValueQueryStringParameters": asked or None,
+        "requestContext": {
+            "accountId": ACCOUNT, "apiId": api, "domainName": "test", "requestId": str(uuid.uuid4()), "stage": "$default",
+            "httpMethod": method, "path": path, "protocol": "HTTP/1.1", "identity": {"sourceIp": "127.0.0.1"},
+        },
+        "pathParameters": None, "stageVariables": None, "body": text or None, "isBase64Encoded": is_encoded,
+    }
 
 
 def front(handle):
