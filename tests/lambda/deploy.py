@@ -116,7 +116,8 @@ class Story:
         (self.folder / "hark.toml").write_text(SETTINGS.format(memory=memory))
 
     def run(self, *words, status=0, **more):
-        done = subprocess.run([self.hark, *words], cwd=self.folder, env={**self.environment, **more}, text=True,
+        variables = {name: value for name, value in {**self.environment, **more}.items() if value is not None}
+        done = subprocess.run([self.hark, *words], cwd=self.folder, env=variables, text=True,
                               capture_output=True, stdin=subprocess.DEVNULL, timeout=300)
         if done.returncode != status:
             raise SystemExit(f"hark {' '.join(words)}: exit status {done.returncode}, not {status}\n{done.stdout}{done.stderr}")
@@ -181,7 +182,7 @@ def tell(story):
     named = story.deploy()["instance"]
     expect("an instance without a name gets a UUID", [len(part) for part in named.split("-")], [8, 4, 4, 4, 12])
     story.run("destroy", "-y", "-q")
-    lost = story.run("deploy", "-y", status=2, AWS_REGION="", HOME="/nonexistent")
+    lost = story.run("deploy", "-y", status=2, AWS_REGION=None, HOME="/nonexistent")
     expect("without a region it says so", lost.stderr.splitlines()[-2], "error: no region of AWS is set")
 
 
