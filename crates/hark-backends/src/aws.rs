@@ -8,7 +8,10 @@ mod buckets;
 mod cloudformation;
 mod error;
 mod functions;
+mod json;
+mod logs;
 mod query;
+mod queues;
 pub(crate) mod s3;
 mod service;
 mod verdict;
@@ -36,6 +39,8 @@ pub use error::AwsError;
 #[cfg(feature = "lambda")]
 pub(crate) use error::refusal_in_json;
 pub use functions::{EVENT_BYTES_MAX, Functions, InvocationError};
+pub use logs::{LogLine, LogLines, Logs};
+pub use queues::{QueueMessages, Queues};
 pub(crate) use service::{Request, Service};
 pub(crate) use verdict::{Verdict, chain, lacks_credentials, verdict};
 

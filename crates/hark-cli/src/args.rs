@@ -103,6 +103,12 @@ pub enum Command {
     /// Run a function of the deployed project on AWS Lambda
     #[cfg(feature = "lambda")]
     Invoke(Invoke),
+    /// Show what the deployed project consists of on AWS
+    #[cfg(feature = "lambda")]
+    Info(Info),
+    /// Print what the functions of the deployed project have written
+    #[cfg(feature = "lambda")]
+    Logs(Logs),
     /// Remove what `hark deploy` has made
     #[cfg(feature = "lambda")]
     Destroy(Destroy),
@@ -214,6 +220,10 @@ impl Command {
             Command::Destroy(wanted) => &wanted.config,
             #[cfg(feature = "lambda")]
             Command::Invoke(wanted) => &wanted.config,
+            #[cfg(feature = "lambda")]
+            Command::Logs(wanted) => &wanted.config,
+            #[cfg(feature = "lambda")]
+            Command::Info(wanted) => &wanted.config,
             Command::Bench(wanted) => &wanted.config,
             Command::Sessions(wanted) => &wanted.kept.config,
             Command::Show(wanted) => &wanted.kept.config,

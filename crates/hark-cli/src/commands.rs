@@ -15,12 +15,16 @@ pub mod explain;
 #[cfg(feature = "lambda")]
 mod follow;
 pub mod history;
+#[cfg(feature = "lambda")]
+pub mod info;
 pub mod init;
 #[cfg(feature = "lambda")]
 pub mod invoke;
 mod kept;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+#[cfg(feature = "lambda")]
+pub mod logs;
 pub mod outside;
 mod pace;
 mod progress;

@@ -116,6 +116,10 @@ fn do_command(command: &Command, platform: Option<&OpenPlatform>) -> Result<u8, 
         Command::Destroy(wanted) => commands::destroy::destroy(wanted),
         #[cfg(feature = "lambda")]
         Command::Invoke(wanted) => commands::invoke::invoke(wanted),
+        #[cfg(feature = "lambda")]
+        Command::Logs(wanted) => commands::logs::logs(wanted),
+        #[cfg(feature = "lambda")]
+        Command::Info(wanted) => commands::info::info(wanted),
         Command::Doc(wanted) => commands::doc::doc(wanted),
         Command::Explain(wanted) => commands::explain::explain(wanted),
         Command::Completions(wanted) => commands::completions::completions(wanted),

@@ -5,12 +5,16 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 /// The exit status after a signal is this plus the signal's number.
 pub const EXIT_STATUS_BASE: i32 = 128;
+
+/// How long a sleeper may not notice a signal.
+const NAP: Duration = Duration::from_millis(50);
 
 /// Knows whether a signal has arrived.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +50,19 @@ impl Interruption {
         })?;
         Ok(())
     }
+}
+
+/// Sleeps, unless a signal comes. Returns whether none has.
+pub fn sleep(pause: Duration, interruption: &Interruption) -> bool {
+    let until = Instant::now() + pause;
+    while interruption.exit_status().is_none() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        thread::sleep(left.min(NAP));
+    }
+    false
 }
 
 fn exit_status(signal: i32) -> i32 {

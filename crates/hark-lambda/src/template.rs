@@ -22,6 +22,9 @@ use crate::size::Size;
 /// The output with the number of the code. A stack that has only the bucket for code has none.
 pub const EDITION_OUTPUT: &str = "Edition";
 
+/// The output of the stack with the hash of the code.
+pub const CODE_HASH_OUTPUT: &str = "CodeHash";
+
 /// The output of the stack with the address of the queue of timers.
 pub const TIMERS_OUTPUT: &str = "TimersQueue";
 
@@ -113,7 +116,7 @@ impl Deployment {
             self.add_functions(code, &mut resources);
             self.add_triggers(&mut resources);
             outputs[EDITION_OUTPUT] = json!({ "Value": self.edition.to_string() });
-            outputs["CodeHash"] = json!({ "Value": self.code_hash(code) });
+            outputs[CODE_HASH_OUTPUT] = json!({ "Value": self.code_hash(code) });
             outputs[TIMERS_OUTPUT] = json!({ "Value": { "Ref": "Timers" } });
             if let Some(bucket) = &self.contents_bucket {
                 outputs[CONTENTS_OUTPUT] = json!({ "Value": bucket });

@@ -29,6 +29,8 @@ pub struct CloudFormation(Query);
 /// A stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {
+    /// The account that it is in: 12 digits.
+    pub account: String,
     /// Its state, as CloudFormation calls it, such as `UPDATE_COMPLETE`.
     pub status: String,
     /// Why it is in that state.
@@ -136,6 +138,7 @@ impl CloudFormation {
             let stack = members(child(root, "DescribeStacksResult")?, "Stacks").next()?;
             let outputs = members(stack, "Outputs");
             Some(Stack {
+                account: account_of(&text_of(stack, "StackId").unwrap_or_default()).to_owned(),
                 status: text_of(stack, "StackStatus")?,
                 reason: text_of(stack, "StackStatusReason").unwrap_or_default(),
                 outputs: outputs
@@ -151,6 +154,17 @@ impl CloudFormation {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The template that a stack was made from.
+    ///
+    /// # Errors
+    /// If it cannot be asked for.
+    pub fn template(&self, stack: &str) -> Result<serde_json::Value, AwsError> {
+        self.0.call("GetTemplate", &[("StackName", stack)], |root| {
+            let text = text_of(child(root, "GetTemplateResult")?, "TemplateBody")?;
+            serde_json::from_str(&text).ok()
+        })
     }
 
     /// The resources of a stack.
@@ -340,6 +354,11 @@ impl CloudFormation {
             }
         }
     }
+}
+
+/// The account in an ARN, such as `arn:aws:cloudformation:eu-west-1:123456789012:stack/a/b`.
+fn account_of(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or_default()
 }
 
 fn event(member: Node<'_, '_>) -> Option<StackEvent> {

@@ -1,4 +1,4 @@
-//! Functions of Lambda: invoking one, and what it answers.
+//! Functions of Lambda: invoking one, what it answers, and the names of its versions.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use aws_smithy_types::error::ErrorMetadata;
 use serde_json::Value;
 
 use super::error::refusal_in_json;
+use super::s3::encoded;
 use super::{Aws, AwsError, Request, Service, retried};
 
 /// The maximum number of bytes of the event of an invocation that is waited for.
@@ -50,33 +51,16 @@ impl Functions {
         Ok(Functions { aws: aws.clone(), service })
     }
 
-    /// Where they are, as messages name it.
-    pub fn place(&self) -> &str {
-        self.service.place()
-    }
-
     /// Invokes a function and waits for its answer. If the answer is lost it is invoked again, so the event must say what happens
     /// only once.
     ///
     /// # Errors
     /// If it cannot be invoked, or fails.
     pub fn invoke(&self, function: &str, alias: &str, event: &[u8]) -> Result<Value, InvocationError> {
-        let base = match self.service.endpoint() {
-            Some(endpoint) => endpoint.to_owned(),
-            None => format!("https://lambda.{}.{}", self.service.region(), self.service.domain()),
-        };
-        let url = format!("{base}/2015-03-31/functions/{function}/invocations?Qualifier={alias}");
+        let url = self.url(&format!("{function}/invocations?Qualifier={alias}"));
         let headers = [("x-amz-invocation-type", "RequestResponse"), ("content-type", "application/json")];
         let request = Request { method: "POST", url, headers: &headers, body: event };
-        let ask = || async {
-            let (answer, body) = self.service.send::<ErrorMetadata>(&request).await?;
-            if !answer.status().is_success() {
-                return Err(SdkError::service_error(refusal_in_json(&answer, &body), answer));
-            }
-            Ok((answer.headers().get("x-amz-function-error").is_some(), body))
-        };
-        let answered = self.aws.wait(async { Ok(retried(PATIENCE, ask).await) }).map_err(AwsError::from)?;
-        let (has_failed, body) = answered.map_err(|error| AwsError::of("Invoke", self.place(), error))?;
+        let (has_failed, body) = self.ask("Invoke", &request)?;
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |name: &str| answer[name].as_str().map(str::to_owned);
         if has_failed {
@@ -86,5 +70,45 @@ impl Functions {
             });
         }
         Ok(answer)
+    }
+
+    /// The aliases of a function.
+    ///
+    /// # Errors
+    /// If they cannot be asked for.
+    pub fn aliases(&self, function: &str) -> Result<Vec<String>, AwsError> {
+        let (mut found, mut marker) = (Vec::new(), String::new());
+        loop {
+            let url = self.url(&format!("{function}/aliases{marker}"));
+            let (_, body) = self.ask("ListAliases", &Request { method: "GET", url, headers: &[], body: b"" })?;
+            let page: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let names = page["Aliases"].as_array().into_iter().flatten().filter_map(|alias| alias["Name"].as_str());
+            found.extend(names.map(str::to_owned));
+            match page["NextMarker"].as_str().filter(|next| !next.is_empty()) {
+                Some(next) => marker = format!("?Marker={}", encoded(next)),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        let base = match self.service.endpoint() {
+            Some(endpoint) => endpoint.to_owned(),
+            None => format!("https://lambda.{}.{}", self.service.region(), self.service.domain()),
+        };
+        format!("{base}/2015-03-31/functions/{path}")
+    }
+
+    /// The body of the answer, and whether it is that of a function that failed.
+    fn ask(&self, action: &str, request: &Request<'_>) -> Result<(bool, Vec<u8>), AwsError> {
+        let ask = || async {
+            let (answer, body) = self.service.send::<ErrorMetadata>(request).await?;
+            if !answer.status().is_success() {
+                return Err(SdkError::service_error(refusal_in_json(&answer, &body), answer));
+            }
+            Ok((answer.headers().get("x-amz-function-error").is_some(), body))
+        };
+        let answered = self.aws.wait(async { Ok(retried(PATIENCE, ask).await) })?;
+        answered.map_err(|error| AwsError::of(action, self.service.place(), error))
     }
 }

@@ -36,6 +36,12 @@ pub struct Deploy {
 
 /// `hark destroy`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark destroy                       the instance that was deployed last from this folder, with all its sessions
+  hark destroy --yes --uuid shop     ask nothing
+
+Buckets in `managed_buckets` stay if there is data in them.")]
 pub struct Destroy {
     /// The name of the instance. Default: that of the last deployment from this folder
     #[arg(long, value_name = "NAME")]
@@ -43,6 +49,9 @@ pub struct Destroy {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
     /// Print nothing
     #[arg(short, long)]
     pub quiet: bool,
@@ -82,6 +91,52 @@ pub struct Invoke {
     #[arg(long)]
     pub no_progress: bool,
     /// Print one JSON object, like `hark run --json`; with `--async` only the session's id
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark logs`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark logs                          of the last 10 minutes
+  hark logs --since 2d --json        an object for each line
+  hark logs -f                       new lines as they come; Ctrl-C ends it
+
+It is what Hark and Python functions write to standard error, and what AWS adds. `hark stdout` prints a session's output.")]
+pub struct Logs {
+    /// Print new lines as they come
+    #[arg(short = 'f', long)]
+    pub follow: bool,
+    /// From this long ago: 90s, 30m, 12h, 7d
+    #[arg(long, value_name = "AGE", default_value = "10m")]
+    pub since: String,
+    /// Only those of this function of Lambda, as `hark info` names it; may be given more than once
+    #[arg(long = "function", value_name = "NAME")]
+    pub functions: Vec<String>,
+    /// The name of the instance. Default: that of the last deployment from this folder
+    #[arg(long, value_name = "NAME")]
+    pub uuid: Option<String>,
+    /// Print an object for each line: time, function, stream, text
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark info`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark info
+  hark info --json | jq -r .url      the address of the HTTP API")]
+pub struct Info {
+    /// The name of the instance. Default: that of the last deployment from this folder
+    #[arg(long, value_name = "NAME")]
+    pub uuid: Option<String>,
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use std::fs;
 use hark_backends::System;
 use hark_backends::aws::Change;
 use hark_engine::Surroundings;
-use hark_lambda::template::{EDITION_OUTPUT, URL_OUTPUT};
+use hark_lambda::template::{CODE_HASH_OUTPUT, EDITION_OUTPUT, URL_OUTPUT};
 use hark_lambda::{InstanceName, Size};
 
 use super::FINISHED;
@@ -102,7 +102,7 @@ fn keep_earlier(account: &Account, prepared: &mut Prepared, outputs: &BTreeMap<S
     }
     deployment.sizes[1..].sort();
     let edition: u32 = outputs.get(EDITION_OUTPUT).and_then(|edition| edition.parse().ok()).unwrap_or_default();
-    let is_known = outputs.get("CodeHash") == Some(&deployment.code_hash(&prepared.code));
+    let is_known = outputs.get(CODE_HASH_OUTPUT) == Some(&deployment.code_hash(&prepared.code));
     deployment.edition = if is_known { edition } else { edition + 1 };
     for bucket in &deployment.settings.managed_buckets {
         let is_own = resources.iter().any(|resource| resource.physical == *bucket);
@@ -114,7 +114,10 @@ fn keep_earlier(account: &Account, prepared: &mut Prepared, outputs: &BTreeMap<S
 }
 
 /// Tells as JSON why nothing came of it.
-fn tell_failure(failure: &Failure, failed: Option<&FailedChange>) -> Result<(), Failure> {
+///
+/// # Errors
+/// If standard output cannot be written to.
+pub fn tell_failure(failure: &Failure, failed: Option<&FailedChange>) -> Result<(), Failure> {
     let causes = failed.into_iter().flat_map(|failed| &failed.causes);
     let causes: Vec<_> = causes
         .map(|cause| serde_json::json!({"type": cause.kind, "resource": cause.logical, "reason": cause.reason}))
@@ -151,5 +154,6 @@ fn tell(wanted: &Deploy, prepared: &Prepared, account: &Account, changed: Option
     if let Some(url) = url {
         told.push_str(&format!("its HTTP API: {url}\n"));
     }
+    told.push_str("`hark invoke` runs a function of it, `hark info` shows what it consists of\n");
     output::write_out(&told)
 }

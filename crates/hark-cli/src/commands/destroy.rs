@@ -2,9 +2,12 @@
 
 use std::cell::OnceCell;
 
+use serde_json::json;
+
 use super::FINISHED;
 use super::deploy::account::{Account, failure};
-use super::deploy::stack::Stacking;
+use super::deploy::stack::{FailedChange, Stacking};
+use super::deploy::tell_failure;
 use crate::args::Destroy;
 use crate::deployed;
 use crate::failure::Failure;
@@ -19,12 +22,21 @@ const BUCKET: &str = "AWS::S3::Bucket";
 /// # Errors
 /// If it is not agreed to, or fails.
 pub fn destroy(wanted: &Destroy) -> Result<u8, Failure> {
+    let failed = OnceCell::new();
+    let done = destroy_instance(wanted, &failed);
+    if let (true, Err(failure)) = (wanted.json, &done) {
+        tell_failure(failure, failed.get())?;
+    }
+    done
+}
+
+/// Removes the instance. If CloudFormation gives it up, `failed` says more of it than the failure does.
+fn destroy_instance(wanted: &Destroy, failed: &OnceCell<FailedChange>) -> Result<u8, Failure> {
     let project = project::load_here(wanted.config.path.as_deref())?;
     project.tell_warnings();
     let name = deployed::expect(&project, wanted.uuid.as_deref())?;
     let account = Account::of(&project)?;
-    let failed = OnceCell::new();
-    let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes, failed: &failed };
+    let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes, failed };
     let Some(stack) = account.stacks.stack(&name.stack()).map_err(failure)? else {
         deployed::forget(&project, &name)?;
         return Err(deployed::no_instance(&name, &account.region));
@@ -47,7 +59,10 @@ pub fn destroy(wanted: &Destroy) -> Result<u8, Failure> {
         }
     }
     deployed::forget(&project, &name)?;
-    if !wanted.quiet {
+    if wanted.json {
+        let told = json!({ "instance": name.as_str(), "region": account.region, "kept_buckets": kept });
+        output::write_out(&format!("{told}\n"))?;
+    } else if !wanted.quiet {
         let mut told = format!("the instance `{name}` is gone\n");
         for bucket in kept {
             told.push_str(&format!("the bucket `{bucket}` stays, because there is data in it\n"));

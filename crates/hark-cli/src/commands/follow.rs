@@ -1,8 +1,5 @@
 //! Following a session that others run: its output as it comes, and its report in the end.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use hark_backends::System;
 use hark_engine::outside::Outside;
 use hark_engine::{HistoryReader, LogEntry, Report, SessionId, Surroundings};
@@ -10,11 +7,8 @@ use hark_engine::{HistoryReader, LogEntry, Report, SessionId, Surroundings};
 use super::kept::{Store, outside_failure};
 use super::pace::Pace;
 use crate::failure::Failure;
-use crate::signals::Interruption;
+use crate::signals::{self, Interruption};
 use crate::storage;
-
-/// How long a signal may go unnoticed.
-const NAP: Duration = Duration::from_millis(50);
 
 /// Follows a session until it has ended or a signal has come, and returns its report. `begin` is called before, when the output
 /// of which `show` is not to be told has been left out.
@@ -41,7 +35,7 @@ pub fn follow(
         let record = store.catalog()?.record(id).map_err(storage::failure)?;
         let (_, record) = record.ok_or_else(|| Failure::usage(format!("session {id} was removed meanwhile")))?;
         let has_found = print_new(&mut history, show)?;
-        if record.state.is_over() || !sleep(pace.next(has_found), interruption) {
+        if record.state.is_over() || !signals::sleep(pace.next(has_found), interruption) {
             break;
         }
     }
@@ -69,17 +63,4 @@ fn print_new(
         page.into_iter().filter_map(LogEntry::into_printed).try_for_each(|item| show(&item.text))?;
     }
     Ok(has_found)
-}
-
-/// Sleeps, unless a signal comes. Returns whether none has.
-fn sleep(pause: Duration, interruption: &Interruption) -> bool {
-    let until = Instant::now() + pause;
-    while interruption.exit_status().is_none() {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return true;
-        }
-        thread::sleep(left.min(NAP));
-    }
-    false
 }

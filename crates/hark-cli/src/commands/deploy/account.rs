@@ -12,6 +12,8 @@ const TRY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// An account, and the region in it.
 pub struct Account {
+    /// The account itself.
+    pub aws: Aws,
     /// Its stacks.
     pub stacks: CloudFormation,
     /// Its buckets.
@@ -36,7 +38,7 @@ impl Account {
             Failure::usage("no region of AWS is set").with_hint("set AWS_REGION, such as `export AWS_REGION=eu-west-1`")
         })?;
         let (stacks, buckets) = (CloudFormation::new(&aws).map_err(failure)?, Buckets::new(&aws).map_err(failure)?);
-        Ok(Account { stacks, buckets, region })
+        Ok(Account { aws, stacks, buckets, region })
     }
 }
 
