@@ -17,6 +17,8 @@ struct Listed {
     function: &'static str,
 }
 
+// They are asked for where the command line says: among the sessions of an instance, if it has `--deployed`.
+
 /// The ids of sessions.
 const SESSIONS: Listed =
     Listed { argument: "id", command: "sessions --quiet --limit 100 2>/dev/null", function: "_hark_sessions" };
@@ -61,16 +63,18 @@ fn with_ids_in_bash(script: &str, definition: &clap::Command) -> String {
     let function = format!(
         "_hark_and_ids() {{
     _hark \"$@\"
+    local where=
+    [[ \" ${{COMP_WORDS[*]}} \" != *\" --deployed \"* ]] || where=--deployed
     case \"${{COMP_WORDS[1]}} $3\" in
-        *\" --data-dir\" | *\" --config\" | *\" --storage\" | *\" -s\" | *\" --concurrency\" | *\" -c\") return ;;
+        *\" --data-dir\" | *\" --config\" | *\" --storage\" | *\" -s\" | *\" --uuid\" | *\" --concurrency\" | *\" -c\") return ;;
     esac
     case \"${{COMP_WORDS[1]}}\" in
         {sessions})
-            [[ \"$2\" == -* ]] || COMPREPLY+=($(compgen -W \"$(\"$1\" {of_sessions})\" -- \"$2\"))
+            [[ \"$2\" == -* ]] || COMPREPLY+=($(compgen -W \"$(\"$1\" {of_sessions} $where)\" -- \"$2\"))
             ;;
         {promises})
             [[ \"$2\" == -* || \"$3\" != \"${{COMP_WORDS[1]}}\" ]] ||
-                COMPREPLY+=($(compgen -W \"$(\"$1\" {of_promises})\" -- \"$2\"))
+                COMPREPLY+=($(compgen -W \"$(\"$1\" {of_promises} $where)\" -- \"$2\"))
             ;;
     esac
 }}
@@ -99,7 +103,7 @@ fn with_ids_in_zsh(script: &str) -> String {
         // After `#compdef hark`.
         if index == 0 {
             for Listed { command, function, .. } in &listed {
-                let ids = format!("ids=(${{(f)\"$(hark {command})\"}})");
+                let ids = format!("ids=(${{(f)\"$(hark {command} ${{words[(r)--deployed]}})\"}})");
                 out.push_str(&format!("\n{function}() {{\n    local -a ids\n    {ids}\n    compadd -a ids\n}}\n"));
             }
         }
@@ -112,7 +116,8 @@ fn with_ids_in_fish(script: &str, definition: &clap::Command) -> String {
     for listed in [SESSIONS, PROMISES] {
         for command in listed.commands(definition) {
             let condition = format!("__fish_hark_using_subcommand {command}");
-            out.push_str(&format!("complete -c hark -n \"{condition}\" -f -a \"(hark {})\"\n", listed.command));
+            let ids = format!("hark {} (string match -- --deployed (commandline -opc))", listed.command);
+            out.push_str(&format!("complete -c hark -n \"{condition}\" -f -a \"({ids})\"\n"));
         }
     }
     out

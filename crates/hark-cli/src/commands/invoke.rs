@@ -218,11 +218,13 @@ impl Invoked<'_> {
         // The invocation may have begun the session before it failed; then others continue it.
         let is_refused = matches!(&error, InvocationError::Function { kind, .. } if kind == invocation::REFUSED);
         let begun = if is_refused { None } else { self.in_table().unwrap_or_default() };
-        if begun.is_none() {
-            return Err(invocation::failure(error, self.instance));
+        let Some(id) = begun else { return Err(invocation::failure(error, self.instance)) };
+        // It may also have ended, and only its report was too long for an answer.
+        let record = self.store.catalog()?.record(&id).map_err(storage::failure)?;
+        if !record.is_some_and(|(_, record)| record.state.is_over()) {
+            output::tell(&format!("{error}; the recovery continues the session within two minutes\n"));
         }
-        output::tell(&format!("{error}; the recovery continues the session within two minutes\n"));
-        Ok(begun)
+        Ok(Some(id))
     }
 
     fn in_table(&self) -> Result<Option<SessionId>, Failure> {

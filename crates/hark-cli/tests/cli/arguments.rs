@@ -216,6 +216,8 @@ fn the_shell_completes_sessions() {
     assert_eq!(completed(&format!("show {beginning}"), "show"), format!("{id}\n"));
     assert_eq!(completed(&format!("cancel {beginning}"), "cancel"), format!("{id}\n"));
     assert_eq!(completed("check zzz", "check").trim(), "");
+    // Nothing is deployed, so the ids must not be those of the file.
+    assert_eq!(completed(&format!("show {beginning} --deployed"), "show"), "\n");
     assert_eq!(completed(&format!("resolve {beginning}"), "resolve"), "\n", "it waits for no promise");
     folder.write("y.hk", "fn main() { await future(\"door\", 1) }");
     let run = Beside::start(&folder, "run -s sqlite y.hk");
