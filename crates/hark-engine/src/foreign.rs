@@ -166,6 +166,9 @@ pub trait Foreign: Send + Sync {
         false
     }
 
+    /// Calls will come soon: whatever they all need may be prepared while other things are done.
+    fn warm_up(&self) {}
+
     /// The process is about to end and needs no results or objects any more: nothing should remain on the disk.
     fn leave_nothing(&self) {}
 }

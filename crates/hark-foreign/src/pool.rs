@@ -147,6 +147,13 @@ impl PythonPool {
         self.shared.workers_max
     }
 
+    /// Starts the first worker in the background, for a call that will come soon.
+    pub fn warm_up(&self) {
+        let shared = self.shared.clone();
+        // Without a thread for that, the first call starts the worker.
+        let _ = thread::Builder::new().name("hark-python".into()).spawn(move || shared.start_ahead());
+    }
+
     /// Makes a call on this OS thread, with an idle worker or a new one; waits if all are busy. `events` receives all
     /// events of the call before this returns.
     ///

@@ -44,6 +44,10 @@ impl Foreign for PythonPool {
         self.withdraw_call(&call.to_string())
     }
 
+    fn warm_up(&self) {
+        PythonPool::warm_up(self);
+    }
+
     fn leave_nothing(&self) {
         self.remove_files();
     }

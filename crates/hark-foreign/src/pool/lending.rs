@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 use super::{PicklePlace, Shared, State};
+use crate::ahead::Ahead;
+use crate::death::Process;
 use crate::limits::{SHORTAGE_TIME_MAX, SHORTAGE_WAIT, START_TURN};
 use crate::package;
 use crate::scratch::Scratch;
@@ -88,7 +90,7 @@ impl Shared {
                             call.has_begun = true;
                         }
                         drop(state);
-                        return self.start(number, begun);
+                        return self.start(Some(number), begun);
                     }
                     Err(time) => state = self.wait(state, time),
                 }
@@ -98,7 +100,27 @@ impl Shared {
         }
     }
 
-    fn start(&self, number: u64, begun: Instant) -> Result<Worker, NoWorker> {
+    /// Starts the first worker before there is a call for it. If that fails, the first call starts one, and says why it cannot.
+    pub(super) fn start_ahead(&self) {
+        let mut state = self.lock();
+        if state.is_closed || state.workers > 0 {
+            return;
+        }
+        let Ok(begun) = state.begin_start(self.starting_max) else { return };
+        drop(state);
+        if let Ok(worker) = self.start(None, begun) {
+            self.keep(worker);
+        }
+    }
+
+    /// Starts a worker, for this call if there is one.
+    fn start(&self, call: Option<u64>, begun: Instant) -> Result<Worker, NoWorker> {
+        let run_in = |process: &Process, ahead: Option<&Arc<Ahead>>| {
+            let mut state = self.lock();
+            if let Some(call) = call.and_then(|number| state.calls.get_mut(&number)) {
+                call.run_in(process, ahead);
+            }
+        };
         let scratch = self.scratch();
         let plan = Plan {
             guard: &self.guard,
@@ -109,18 +131,12 @@ impl Shared {
             scratch: scratch.as_ref(),
             time_max: self.start_time_max,
         };
-        let started = worker::start(plan, |process| {
-            if let Some(call) = self.lock().calls.get_mut(&number) {
-                call.run_in(process, None);
-            }
-        });
+        let started = worker::start(plan, |process| run_in(process, None));
         match &started {
             Ok(worker) => {
                 debug!("a Python process is started");
                 self.queue.add_worker(worker.ahead());
-                if let Some(call) = self.lock().calls.get_mut(&number) {
-                    call.run_in(worker.process(), Some(worker.ahead()));
-                }
+                run_in(worker.process(), Some(worker.ahead()));
             }
             Err(error) => warn!(?error, "no Python process can be started"),
         }

@@ -33,6 +33,30 @@ fn a_worker_is_used_again() {
 }
 
 #[test]
+fn a_worker_that_is_started_ahead_takes_the_first_call() {
+    let folder = folder("ahead");
+    let starts = folder.join("starts");
+    let noting = script(&folder, "noting", &format!("echo >> {}; exec python3 \"$@\"", starts.display()));
+    let pool = PythonPool::new(PythonConfig { interpreter: Some(noting), ..config(1) });
+    pool.warm_up();
+    let count = || fs::read_to_string(&starts).map_or(0, |text| text.lines().count());
+    wait_for("a worker starts", || count() == 1);
+    assert!(printed_in(&pool, "calls.pid", vec![]).0.is_ok());
+    pool.warm_up();
+    assert!(printed_in(&pool, "calls.pid", vec![]).0.is_ok());
+    assert_eq!(count(), 1);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_worker_that_cannot_be_started_ahead_is_an_error_of_the_first_call() {
+    let pool = PythonPool::new(PythonConfig { interpreter: Some("/etc/passwd".into()), ..config(1) });
+    pool.warm_up();
+    let error = printed_in(&pool, "calls.pid", vec![]).0.unwrap_err();
+    assert!(error.message.contains("/etc/passwd"), "{}", error.message);
+}
+
+#[test]
 fn a_module_that_has_changed_is_loaded_anew() {
     let folder = folder("changed");
     let write = |text: &str| fs::write(folder.join("changing.py"), text).unwrap();
