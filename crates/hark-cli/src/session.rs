@@ -118,6 +118,11 @@ pub fn ports(project: &Project, storage: Arc<dyn Storage>, invoker: Arc<dyn Invo
 /// The ports of a supervisor's worker process with this many Python workers.
 pub fn ports_of_worker(project: &Project, storage: Arc<dyn Storage>, python_workers: usize) -> Ports {
     let foreign = Arc::new(python::pool(project, python::place_of_pickles(&*storage), python_workers));
+    ports_with(storage, foreign)
+}
+
+/// The ports of a process that runs one thread at a time.
+pub fn ports_with(storage: Arc<dyn Storage>, foreign: Arc<dyn Foreign>) -> Ports {
     Ports { storage, invoker: Arc::new(Threads::new(1)), foreign, surroundings: Arc::new(System) }
 }
 

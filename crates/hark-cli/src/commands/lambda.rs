@@ -18,14 +18,17 @@ use std::time::Duration;
 use hark_backends::System;
 use hark_backends::invoker::lambda::{Invocation, Lambda, RuntimeApi, Threads};
 use hark_backends::storage::dynamodb::{self, DynamoSettings};
-use hark_engine::{Assignment, Deadline, Engine, Scope, Storage, StorageError, Surroundings, Timestamp};
+use hark_engine::{Assignment, Deadline, Engine, Foreign, Scope, Storage, StorageError, Surroundings, Timestamp};
+use hark_foreign::PicklePlace;
 use hark_lambda::Event;
 use hark_lambda::template::PYTHON;
+use hark_machine::Program;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::project::{self, Project};
+use crate::python;
 use crate::render::Style;
 use crate::session;
 use crate::storage;
@@ -56,13 +59,14 @@ pub fn is_asked(words: &[OsString]) -> bool {
 pub fn run(words: &[OsString]) -> Result<u8, Failure> {
     let instance = Instance::of_environment()?;
     let instance = instance.ok_or_else(|| Failure::usage("HARK_INSTANCE does not name the instance"))?;
-    let project = load_project();
-    let (table, lambda) = instance.open(settings(project.as_ref().ok()))?;
+    let prepared = Prepared::new(words.get(1).map(PathBuf::from));
+    let project = prepared.as_ref().ok().map(|prepared| &prepared.project);
+    let (table, lambda) = instance.open(settings(project))?;
     let api = RuntimeApi::of_environment(table.aws().clone()).ok_or_else(|| {
         Failure::usage("this program runs in functions of AWS Lambda, and AWS_LAMBDA_RUNTIME_API is not set")
     })?;
-    let function = match project {
-        Ok(project) => Function::begin(project, Arc::new(table), lambda, words.get(1).map(PathBuf::from)),
+    let function = match prepared {
+        Ok(prepared) => Function::begin(prepared, Arc::new(table), lambda),
         Err(failure) => {
             let text = failure.drawn(Style::for_stderr());
             api.fail_to_begin("Hark.CannotBegin", &text).map_err(storage::failure)?;
@@ -86,29 +90,48 @@ fn settings(project: Option<&Project>) -> DynamoSettings {
     DynamoSettings { ttl, lease, ..DynamoSettings::default() }
 }
 
-/// A function of Lambda.
-struct Function {
-    storage: Arc<dyn Storage>,
-    lambda: Arc<Lambda>,
-    engine: Arc<Engine>,
+/// What needs no answer of AWS.
+struct Prepared {
+    project: Project,
+    /// The program that sessions are started with. None if it is rejected, which is an error of the events that start sessions:
+    /// those for threads need only what the table has.
+    program: Option<Arc<Program>>,
+    python: Arc<dyn Foreign>,
 }
 
-impl Function {
-    /// Everything that invocations share.
-    fn begin(
-        mut project: Project,
-        storage: Arc<dyn Storage>,
-        lambda: Arc<Lambda>,
-        interpreter: Option<PathBuf>,
-    ) -> Function {
+impl Prepared {
+    /// Reads the package. Its Python begins to start, if the program imports functions: that takes as long as all the rest.
+    fn new(interpreter: Option<PathBuf>) -> Result<Prepared, Failure> {
+        let mut project = load_project()?;
         // The package's own Python, or the one in whose place this program runs.
         let bundled = project.folder.join(PYTHON).join("bin/python3");
         let bundled = Some(bundled).filter(|python| python.is_file());
         project.settings.python = bundled.or(interpreter).or(project.settings.python);
         // One call at a time: an invocation has one processor, or little more.
-        let ports = session::ports_of_worker(&project, storage.clone(), 1);
+        let python = Arc::new(python::pool(&project, PicklePlace::Temporary, 1));
+        let program = starts::compile().ok();
+        if program.as_ref().is_some_and(|program| !program.executable().foreign.is_empty()) {
+            python.warm_up();
+        }
+        Ok(Prepared { project, program, python })
+    }
+}
+
+/// A function of Lambda.
+struct Function {
+    storage: Arc<dyn Storage>,
+    lambda: Arc<Lambda>,
+    engine: Arc<Engine>,
+    program: Option<Arc<Program>>,
+}
+
+impl Function {
+    /// Everything that invocations share.
+    fn begin(prepared: Prepared, storage: Arc<dyn Storage>, lambda: Arc<Lambda>) -> Function {
+        let Prepared { project, program, python } = prepared;
+        let ports = session::ports_with(storage.clone(), python);
         let engine = Arc::new(Engine::for_assigned(session::options(&project), ports));
-        Function { storage, lambda, engine }
+        Function { storage, lambda, engine, program }
     }
 
     /// Handles an event, until nothing of it is left to do here. Then it is also answered, unless a client of HTTP could not wait

@@ -41,7 +41,7 @@ impl Function {
     /// Starts a session, and leaves it to other invocations.
     fn leave(&self, start: StartOfSession, request: &str) -> Result<Value, Failure> {
         let (Keyed::New(id) | Keyed::Known(id)) =
-            self.engine.leave_keyed(self.compile(start, request)?).map_err(storage::failure)?;
+            self.engine.leave_keyed(self.of_program(start, request)?).map_err(storage::failure)?;
         Ok(json!({ "session": id.as_str() }))
     }
 
@@ -65,7 +65,7 @@ impl Function {
 
     /// Stores a new session, unless one has its key.
     pub(super) fn begin_session(&self, start: StartOfSession, request: &str) -> Result<Begun, Failure> {
-        let start = self.compile(start, request)?;
+        let start = self.of_program(start, request)?;
         let program = start.program.clone();
         Ok(match self.engine.begin_assigned(start).map_err(storage::failure)? {
             Keyed::New(first) => Begun { id: first.session.clone(), program, first: Some(first) },
@@ -74,7 +74,7 @@ impl Function {
     }
 
     /// A session of the package's program.
-    fn compile(&self, start: StartOfSession, request: &str) -> Result<Start, Failure> {
+    fn of_program(&self, start: StartOfSession, request: &str) -> Result<Start, Failure> {
         self.lambda.set_hops(0);
         let StartOfSession { function, arguments, key, request: named, waits: _ } = start;
         if let Some(key) = &key {
@@ -83,13 +83,11 @@ impl Function {
         // An event that failed, or is delivered twice, has the id of the first request. One that its sender repeats has not.
         let key = key.unwrap_or_else(|| key_of_request(named.as_deref().unwrap_or(request)));
         let labels = Labels { key: Some(key), ..Labels::default() };
-        let mut loaded = project::load(None, config().as_deref())?;
-        let executable = Compiled::new(&mut loaded).into_executable()?;
+        let program = self.program.clone().map_or_else(compile, Ok)?;
         let arguments = arguments.iter().map(|argument| value::from_json(&argument.to_string()));
         let Entry { callee, arguments } =
-            Entry::with_values(&executable, &function, arguments.collect::<Result<_, _>>()?)?;
-        let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
-        Ok(Start { labels, ..Start::new(Arc::new(program), callee, arguments) })
+            Entry::with_values(program.executable(), &function, arguments.collect::<Result<_, _>>()?)?;
+        Ok(Start { labels, ..Start::new(program, callee, arguments) })
     }
 
     /// What has become of a session so far.
@@ -105,4 +103,14 @@ impl Function {
         let text = written.map_err(Failure::Output)?;
         serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("the report cannot be read: {error}")))
     }
+}
+
+/// The program in the package, compiled.
+///
+/// # Errors
+/// If it is rejected, or cannot be read.
+pub(super) fn compile() -> Result<Arc<Program>, Failure> {
+    let mut loaded = project::load(None, config().as_deref())?;
+    let executable = Compiled::new(&mut loaded).into_executable()?;
+    Program::new(executable).map(Arc::new).map_err(|error| Failure::usage(error.to_string()))
 }
