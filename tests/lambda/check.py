@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Sessions that are run by functions of AWS Lambda, in AWS's emulator of their runtime (tests/lambda/service.py):
 
-    check.py HARK [--only NAME] [--jobs N] [--threads N] [--slots N] [--rounds N]
+    check.py HARK [--bundled] [--only NAME] [--jobs N] [--threads N] [--slots N] [--rounds N]
 
-Each check has an instance of its own. `faults` is repeated with `--rounds` seeds, and starts `--threads` threads.
+Each check has an instance of its own. `faults` is repeated with `--rounds` seeds, and starts `--threads` threads. With
+`--bundled` all functions have the runtime without a Python, and a copy of this one in their packages.
 """
 import argparse
+import contextlib
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from instance import Instance, equal
+import bundled
+from instance import COMMON, Instance, equal
 
 
 def check_one_invocation(hark, _):
@@ -153,10 +156,15 @@ def check_recursion_by_default(hark, _):
 
 
 def check_packages(hark, _):
-    """The packages that are uploaded, for the managed runtime and with a Python in it, run Python functions."""
-    for settings in "", 'runtime = "bundled"\nbundled_python = "py"':
-        with Instance(hark, settings, recover=0, packed=True) as instance:
-            equal(instance.invoke(function="main", args=[1])["result"], [2])
+    """The packages that are uploaded, for the managed runtime and with a Python in them, run Python functions."""
+    with Instance(hark, recover=0, packed=True) as instance:
+        equal(instance.invoke(function="main", args=[1])["result"], [2])
+    if why := bundled.hindrance():
+        print(f"SKIPPED: a package with a Python in it, because {why}")
+        return
+    with bundled.settings() as settings, Instance(hark, "" if COMMON else settings, recover=0, packed=True) as instance:
+        python = instance.service.folder / "task/python"
+        equal(instance.invoke(function="interpreter")["result"], [str(python / "bin/python3"), str(python)])
 
 
 def check_faults(hark, given):
@@ -177,6 +185,7 @@ def main():
     parser.add_argument("--slots", type=int, default=4, help="how many invocations run at a time")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1, help="how many checks at a time: many of them wait")
+    parser.add_argument("--bundled", action="store_true", help="with a Python in each package")
     given = parser.parse_args()
     checks = {name.removeprefix("check_"): check for name, check in globals().items() if name.startswith("check_")}
 
@@ -185,7 +194,12 @@ def main():
         checks[name](given.hark.resolve(), given)
         print(f"{name}: {checks[name].__doc__} {time.monotonic() - begun:.0f} s", flush=True)
 
-    with ThreadPoolExecutor(given.jobs) as pool:
+    with contextlib.ExitStack() as stack:
+        if given.bundled and (why := bundled.hindrance()):
+            raise SystemExit(f"SKIPPED: functions with a Python in their packages, because {why}")
+        if given.bundled:
+            COMMON.append(stack.enter_context(bundled.settings()))
+        pool = stack.enter_context(ThreadPoolExecutor(given.jobs))
         for _ in pool.map(run, [name for name in checks if given.only is None or name in given.only]):
             pass
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import service
 
 PACKAGE = Path(__file__).resolve().parent / "package"
+# What all instances have in `[instance]`.
+COMMON = []
 
 
 def asked(**options):
@@ -23,7 +25,7 @@ class Instance:
 
     def __init__(self, hark, settings="", edit=lambda template: None, **options):
         self.hark = hark
-        self.context = service.running(asked(**options), hark, PACKAGE, instance=settings, edit=edit)
+        self.context = service.running(asked(**options), hark, PACKAGE, instance="".join([*COMMON, settings]), edit=edit)
 
     def __enter__(self):
         self.service = self.context.__enter__()

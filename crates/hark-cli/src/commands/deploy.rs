@@ -1,6 +1,7 @@
 //! `hark deploy`: puts a project into an account of AWS, where threads run in invocations of AWS Lambda.
 
 pub mod account;
+mod bundled;
 mod modules;
 mod prepare;
 mod settings;

@@ -102,6 +102,31 @@ fn a_trigger_may_call_an_import() {
 }
 
 #[test]
+fn a_bundled_python_is_in_the_package_without_what_only_people_need() {
+    let settings = "[instance]\nruntime = 'bundled'\nbundled_python = 'py'\npython_version = '3.12'\n";
+    let folder = project("deploy_bundled", settings, "fn main() { 1 }\n");
+    let files = [
+        "bin/python3",
+        "bin/python3.12",
+        "bin/pip",
+        "include/Python.h",
+        "lib/python3.12/os.py",
+        "lib/python3.12/test/x.py",
+    ];
+    files.iter().for_each(|file| folder.write(&format!("py/{file}"), ""));
+    assert_eq!(template(&folder)["Resources"]["MainFunction"]["Properties"]["Runtime"], "provided.al2023");
+    let wanted = ["bootstrap", "hark.toml", "python/bin/python3", "python/lib/python3.12/os.py", "service.hk"];
+    assert_eq!(packaged(&folder), wanted);
+    folder.write("hark.toml", "[instance]\nruntime = 'bundled'\nbundled_python = 'py'\n");
+    deploy(&folder).is(
+        2,
+        "",
+        "error: `bundled_python` in hark.toml is Python 3.12, and `python_version` is 3.13, for which packages are installed\nhint: set \
+         `python_version = \"3.12\"`, or bundle another Python\n",
+    );
+}
+
+#[test]
 fn what_does_not_fit_together_is_said_before_anything_is_made() {
     let program = "fn on_upload(key) { 1 }\nfn main() { 1 }\n";
     let folder = project("deploy_mistakes", "", program);

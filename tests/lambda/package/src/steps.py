@@ -1,4 +1,5 @@
 import os
+import sys
 import time
 
 
@@ -13,3 +14,7 @@ def hang(seconds):
 
 def variables(names):
     return [os.environ.get(name) for name in names]
+
+
+def interpreter():
+    return [sys.executable, sys.prefix]

@@ -8,9 +8,10 @@ use std::process::Command;
 use hark_foreign::interpreter::Interpreter;
 use hark_lambda::Architecture;
 use hark_lambda::package::{Package, PackageError};
-use hark_lambda::template::{PACKAGES, PYTHON};
+use hark_lambda::template::PACKAGES;
 use sha2::{Digest, Sha256};
 
+use super::bundled;
 use super::prepare::unpackaged;
 use crate::commands::sync::complaint;
 use crate::commands::sync::tool::{Ended, Tools};
@@ -56,13 +57,7 @@ impl Modules<'_> {
             }
         }
         if instance.runtime == RuntimeName::Bundled {
-            let folder = instance.bundled_python.as_ref().map(|folder| self.project.folder.join(folder));
-            let python = folder.filter(|folder| folder.join("bin/python3").is_file()).ok_or_else(|| {
-                Failure::usage("`runtime = \"bundled\"` in hark.toml needs a Python to put into the package").with_hint(
-                    "set `bundled_python` to a folder with `bin/python3`; `uv python install --install-dir FOLDER` makes one",
-                )
-            })?;
-            package.add_folder(PYTHON, &python, &|_| false).map_err(unpackaged)?;
+            bundled::add_to(package, self.project)?;
         }
         Ok(())
     }
