@@ -20,7 +20,7 @@ use crate::args::{Cancel, ConcurrencyName};
 use crate::failure::Failure;
 use crate::output;
 use crate::session::{self, Serving};
-use crate::signals::Interruption;
+use crate::signals::{self, Interruption};
 use crate::storage;
 
 /// How long a session may take to end after the time in which its threads may clean up.
@@ -112,7 +112,7 @@ fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> R
         if !is_run_elsewhere {
             serve(store, id, until, interruption)?;
         }
-        thread::sleep(pause);
+        signals::sleep(pause, interruption);
     }
     Ok(())
 }
