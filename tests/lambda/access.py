@@ -22,7 +22,6 @@ REASONS = {
 # What who deploys may do though the story does not.
 SELDOM = {
     "sqs:SendMessage": "a command on a session may leave a thread to be woken later",
-    "logs:FilterLogEvents": "to look at the logs",
 }
 # What CloudFormation may need for other templates than Hark's.
 NOT_NEEDED = {

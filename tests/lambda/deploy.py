@@ -8,6 +8,7 @@ table are to expire. If a function changes, it makes another one, without the ea
 import argparse
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
+
+from stand_in.recorder import Recorder
 
 MINISTACK = Path(__file__).resolve().parent.parent / "dynamodb/ministack.py"
 PROGRAM = """
@@ -54,6 +57,10 @@ class Services:
     def tables(self):
         return json.loads(self.ask("dynamodb", target="DynamoDB_20120810.ListTables"))["TableNames"]
 
+    def billing(self, table):
+        asked = self.ask("dynamodb", target="DynamoDB_20120810.DescribeTable", body={"TableName": table})
+        return json.loads(asked)["Table"].get("BillingModeSummary", {}).get("BillingMode")
+
     def queues(self):
         urls = json.loads(self.ask("sqs", target="AmazonSQS.ListQueues")).get("QueueUrls") or []
         return sorted(url.rsplit("/", 1)[1] for url in urls)
@@ -69,6 +76,19 @@ class Services:
     def buckets(self):
         names = self.ask("s3").split("<Name>")[1:]
         return sorted(name.split("<")[0] for name in names)
+
+    def log_groups(self):
+        found = json.loads(self.ask("logs", target="Logs_20140328.DescribeLogGroups", version="1.1"))["logGroups"]
+        return {group["logGroupName"]: group.get("retentionInDays") for group in found}
+
+    def queue(self, name):
+        """The attributes of a queue."""
+        url = json.loads(self.ask("sqs", target="AmazonSQS.GetQueueUrl", body={"QueueName": name}))["QueueUrl"]
+        asked = {"QueueUrl": url, "AttributeNames": ["All"]}
+        return json.loads(self.ask("sqs", target="AmazonSQS.GetQueueAttributes", body=asked))["Attributes"]
+
+    def apis(self):
+        return {api["name"]: api["protocolType"] for api in json.loads(self.ask("apigateway", "/v2/apis"))["items"]}
 
     def stack(self, name):
         query = urllib.parse.urlencode({"Action": "DescribeStacks", "Version": "2010-05-15", "StackName": name})
@@ -107,9 +127,9 @@ def environment(port):
 
 
 class Story:
-    def __init__(self, hark, folder, port):
+    def __init__(self, hark, folder, port, recorder):
         self.hark, self.folder, self.services = hark, folder, Services(port)
-        self.environment = environment(port)
+        self.environment = environment(recorder.own_port)
 
     def write(self, memory=512):
         (self.folder / "service.hk").write_text(PROGRAM)
@@ -144,11 +164,18 @@ def tell(story):
     made = story.run("deploy", "--uuid", "shop", "--yes")
     expect("a deployment tells of each type", "  +  1 AWS::DynamoDB::Table" in made.stderr.splitlines(), True)
     expect("a table is made", services.tables(), ["hark-shop"])
+    expect("which costs by requests", services.billing("hark-shop"), "PAY_PER_REQUEST")
     expect("queues are made", services.queues(), ["hark-shop-dead", "hark-shop-timers"])
     functions = services.functions()
     expect("functions are made", {name: (one["MemorySize"], one["Timeout"]) for name, one in functions.items()},
            {"hark-shop": (512, 240), "hark-shop-m512-t610": (512, 610)})
     expect("buckets are made", services.buckets(), ["hark-shop-code-000000000000", "hark-test-uploads"])
+    groups = {"/aws/lambda/hark-shop": 30, "/aws/lambda/hark-shop-m512-t610": 30}
+    expect("logs are kept for some time", services.log_groups(), groups)
+    dead, timers = services.queue("hark-shop-dead"), services.queue("hark-shop-timers")
+    expect("dead letters are kept for two weeks", dead["MessageRetentionPeriod"], "1209600")
+    expect("and are hidden for six times an invocation's time", timers["VisibilityTimeout"], "1440")
+    expect("there is an HTTP API", services.apis(), {"hark-shop": "HTTP"})
     checked = story.run("storage", "check", "-s", "dynamodb", "--config", "table.toml", "--json", status=1)
     faults = [one["subject"] for one in json.loads(checked.stdout) if one["fault"]]
     expect("the table is as Hark's storage wants it, but for what the server ignores", faults, ["expiry of items"])
@@ -192,11 +219,13 @@ def main():
     given = parser.parse_args()
     port = free_port()
     server = served(port)
+    # It may leave out a property of the template: see checked.py.
+    recorder = Recorder(port)
     try:
         with tempfile.TemporaryDirectory(prefix="hark-deploy-") as folder:
             folder = Path(folder).resolve()
             (folder / "table.toml").write_text('[storage.dynamodb]\ntable = "hark-shop"\n')
-            tell(Story(given.hark.resolve(), folder, port))
+            tell(Story(given.hark.resolve(), folder, port, recorder))
     finally:
         server.terminate()
         server.wait()

@@ -79,6 +79,7 @@ class Instance:
     def until(self, holds, seconds_max=60, shown=lambda: ""):
         begun = time.monotonic()
         while not holds():
+            assert not self.service.broken, self.service.broken
             if time.monotonic() - begun > seconds_max:
                 raise AssertionError(f"not after {seconds_max} s: {shown()}\n{dict(self.counts)}\n{self.service.failures[-3:]}")
             time.sleep(0.05)

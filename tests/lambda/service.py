@@ -36,7 +36,7 @@ from stand_in.emulator import Emulator, Pool, dynamodb, install, installed  # no
 from stand_in.functions import Functions  # noqa: E402
 from stand_in.policies import Refused, Role  # noqa: E402
 from stand_in.queues import Mapping, Queue, Queues  # noqa: E402
-from stand_in.template import NAMED, REGION, Address, Template  # noqa: E402
+from stand_in.template import NAMED, REGION, Address, Template, without  # noqa: E402
 from stand_in.triggers import Api, Buckets, Schedule, front  # noqa: E402
 
 INSTANCE = "test"
@@ -52,7 +52,7 @@ class Service:
 
     def __init__(self, asked, hark, table, log, edit=lambda template: None):
         self.asked, self.hark, self.table, self.log, self.edit = asked, hark, table, log, edit
-        self.random, self.counts, self.failures = random.Random(asked.seed), Counter(), []
+        self.random, self.counts, self.failures, self.broken = random.Random(asked.seed), Counter(), [], []
         self.lock, self.is_over, self.templates = threading.Lock(), False, []
         servers = [ThreadingHTTPServer(("127.0.0.1", 0), front(handle)) for handle in (self.call, self.request)]
         self.servers, self.address = servers, Address(*(f"127.0.0.1:{server.server_address[1]}" for server in servers))
@@ -61,9 +61,17 @@ class Service:
         for server in servers:
             self.start(server.serve_forever)
 
-    @staticmethod
-    def start(work, *arguments):
-        threading.Thread(target=work, args=arguments, daemon=True).start()
+    def start(self, work, *arguments):
+        threading.Thread(target=self.guarded, args=(work, *arguments), daemon=True).start()
+
+    def guarded(self, work, *arguments):
+        """What no service of AWS does is remembered: tests do not wait for what never comes."""
+        try:
+            work(*arguments)
+        except Exception as error:
+            if not self.is_over:
+                self.broken.append(error)
+                raise
 
     def deploy(self, project, folder):
         """Makes what the template of a project says; of a second one, its functions. Their files are unpacked into the folder."""
@@ -71,6 +79,7 @@ class Service:
                                  stdout=subprocess.PIPE, env={**os.environ, **self.network()}).stdout
         source = json.loads(printed)
         self.edit(source)
+        without(source)
         template = Template(source, self.address, self.functions.version_of)
         unpack(project / ".hark/deploy/package.zip", folder)
         # The program itself, which would take a second to be packed. `--packed` does so.

@@ -74,7 +74,7 @@ class Story:
         return done.stdout
 
     def on_sessions(self, *words):
-        return self.run(words[0], "-s", "dynamodb", *words[1:])
+        return self.run(words[0], "--deployed", *words[1:])
 
     def write(self, version):
         (self.folder / "service.hk").write_text(PROGRAM)
@@ -90,9 +90,6 @@ class Story:
         """The answer to a synchronous invocation."""
         path = "/2015-03-31/functions/hark-shop/invocations?Qualifier=current"
         return json.loads(self.through_proxy.ask("lambda", path, data=json.dumps(event).encode(), key=who))
-
-    def queue(self, name):
-        return json.loads(self.services.ask("sqs", target="AmazonSQS.GetQueueUrl", body={"QueueName": name}))["QueueUrl"]
 
     def schedule(self, name):
         return json.loads(self.services.ask("scheduler", f"/schedules/{name}"))["Target"]
@@ -129,15 +126,16 @@ def tell(story):
     story.write(version=1)
     story.services.ask("s3", "/hark-test-contents", method="PUT", data=b"")
     made = json.loads(story.run("deploy", "--uuid", "shop", "-y", "-q", "--json"))
-    story.environment |= {"HARK_INSTANCE": "shop", "HARK_TIMERS": story.queue("hark-shop-timers")}
+    expect("it is known what there is", json.loads(story.run("info", "--json"))["url"], made["url"])
 
-    session = story.on_sessions("run", "--detach", "-f", "main", "--args", "[40]").strip()
-    story.wait("a session that is started from here ends in functions", lambda: story.ended("main"), [[1_560, 800_000]])
+    report = json.loads(story.run("invoke", "--json", "--args", "[40]"))
+    expect("a session runs in functions", report["result"], [1_560, 800_000])
+    session = report["session"]
     expect("what it has printed is there", story.on_sessions("stdout", session).split()[-1], "begun")
     expect("and its story", "finished" in story.on_sessions("events", session), True)
-    expect("an event starts one, and is answered", story.event("DEPLOYER", {"function": "hourly"})["result"], "on time")
+    expect("what Lambda has logged is there", "REPORT" in story.run("logs", "--since", "1h"), True)
 
-    waiting = story.on_sessions("run", "--detach", "-f", "waits").strip()
+    waiting = story.run("invoke", "--async", "-f", "waits").strip()
     story.wait("a session waits for somebody", lambda: "future `answer/x`" in story.on_sessions("show", waiting), True)
     story.on_sessions("resolve", f"{waiting}/answer/x", "7")
     story.wait("who gives it a value", lambda: story.ended("waits"), [[1, 7, 1]])
@@ -147,7 +145,7 @@ def tell(story):
     expect("the project is deployed again", again["code"] != made["code"], True)
     expect("and again, without changes", json.loads(story.run("deploy", "-y", "-q", "--json"))["changed"], 0)
     story.mend_alias(again["code"])
-    expect("with other code", story.event("DEPLOYER", {"function": "version"})["result"], 2)
+    expect("with other code", json.loads(story.run("invoke", "--json", "-f", "version"))["result"], 2)
 
     story.upload("in/a.txt")
     story.upload("elsewhere/a.txt")

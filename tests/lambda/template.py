@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """The template of an instance on AWS Lambda, of a small project and of one with everything: `cfn-lint` finds nothing in it, and each
-property of each resource is listed in `checked.txt`, with what has checked it. cfn-lint is installed into `--venv`."""
+property of each resource is listed in `checked.txt`, with what has checked it (checked.py), and in the guide: `--write` writes it there.
+cfn-lint is installed into `--venv`."""
 import argparse
 import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
-CHECKED = Path(__file__).resolve().parent / "checked.txt"
-# What can stand behind a property: it was seen to work in an implementation of the service, or only its form was checked.
-WAYS = {"ministack", "dispatcher", "form"}
+import checked
+
+GUIDE = Path(__file__).resolve().parent.parent.parent / "docs/guide/lambda.md"
+HEAD = "| resource | seen to work in ministack | read and used by the stand-in for Lambda | only its form |\n|---|---|---|---|\n"
 
 SMALL = {"hark.toml": "", "service.hk": "fn main() { 1 }\n"}
 FULL = {
@@ -72,24 +75,40 @@ def properties_of(template):
 
 def check_list(found):
     """Whether the list is of just these properties."""
-    listed = {}
-    for line in CHECKED.read_text().splitlines():
-        name, way = line.split()
-        if way not in WAYS:
-            raise SystemExit(f"{CHECKED.name}: `{way}` is none of {', '.join(sorted(WAYS))}")
-        listed[name] = way
+    listed = checked.listed()
     wrong = [f"{name} is not listed" for name in sorted(found - set(listed))]
     wrong += [f"{name} is in no template" for name in sorted(set(listed) - found)]
     if wrong:
-        raise SystemExit(f"{CHECKED.name}:\n" + "\n".join(wrong))
-    counts = {way: sum(each == way for each in listed.values()) for way in sorted(WAYS)}
-    print(f"{len(listed)} properties: " + ", ".join(f"{count} by {way}" for way, count in counts.items()))
+        raise SystemExit(f"{checked.CHECKED.name}:\n" + "\n".join(wrong))
+    counts = Counter(way for way, _ in listed.values())
+    print(f"{len(listed)} properties: " + ", ".join(f"{counts[way]} by {way}" for way in checked.WAYS))
+    return listed
+
+
+def table(listed):
+    """The list, as the guide has it."""
+    rows = {}
+    for name, (way, _) in listed.items():
+        kind, _, name = name.removeprefix("AWS::").rpartition(".")
+        rows.setdefault(kind, {way: [] for way in checked.WAYS})[way].append(name)
+    return HEAD + "".join(f"| {kind} | " + " | ".join(", ".join(names) for names in row.values()) + " |\n" for kind, row in rows.items())
+
+
+def check_guide(listed, is_written):
+    text = GUIDE.read_text()
+    begin = text.index(HEAD)
+    end = text.index("\n\n", begin) + 1
+    if is_written:
+        GUIDE.write_text(text[:begin] + table(listed) + text[end:])
+    elif text[begin:end] != table(listed):
+        raise SystemExit(f"{GUIDE.name} has another list; `--write` writes it")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hark", type=Path)
     parser.add_argument("--venv", type=Path, required=True)
+    parser.add_argument("--write", action="store_true", help="write the list into the guide")
     given = parser.parse_args()
     hark, lint = given.hark.resolve(), given.venv.resolve() / "bin/cfn-lint"
     if not lint.exists():
@@ -107,7 +126,7 @@ def main():
             print(f"{name}: cfn-lint exits with {linted.returncode}")
             if linted.returncode:
                 sys.exit(linted.stdout + linted.stderr)
-    check_list(found)
+    check_guide(check_list(found), given.write)
 
 
 if __name__ == "__main__":

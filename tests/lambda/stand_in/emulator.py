@@ -96,8 +96,8 @@ class Emulator:
             request = urllib.request.Request(url, event, {"X-Amzn-RequestId": request_id})
             with urllib.request.urlopen(request, timeout=self.version.properties["Timeout"] + 10) as answer:
                 answer = json.loads(answer.read())
-        except (OSError, ValueError, urllib.error.HTTPError) as error:
-            # It was killed, or took too long: then the emulator answers with a text.
+        except (OSError, ValueError, urllib.error.HTTPError, SystemExit) as error:
+            # It was killed, perhaps before it had begun, or took too long: then the emulator answers with a text.
             self.kill()
             return {"errorType": "Sandbox.Ended", "errorMessage": str(error)}, True
         finally:

@@ -32,7 +32,8 @@ class Refused(Exception):
 
 
 def permits(permissions, service, source, function, account):
-    """Whether one of these permissions lets a service invoke a function for a source."""
+    """Whether one of these permissions lets a service invoke a function for a source. That a bucket is of this account it must say itself."""
+    account = account if service == "s3.amazonaws.com" else None
     return any(each["Action"] == "lambda:InvokeFunction" and each["Principal"] == service and each["FunctionName"] == function
-               and matches(each["SourceArn"], source) and each.get("SourceAccount", account) == account
+               and matches(each["SourceArn"], source) and each.get("SourceAccount") == account
                for each in permissions)

@@ -104,7 +104,7 @@ class Mapping:
         with ThreadPoolExecutor(service.asked.slots) as runners:
             while not service.is_over:
                 if messages := queue.receive(self.properties["BatchSize"], service.queues):
-                    runners.submit(self.deliver, queue, messages)
+                    runners.submit(service.guarded, self.deliver, queue, messages)
 
     def deliver(self, queue, messages):
         """What the function did not say it could not handle is deleted. All of it comes again if the function fails."""

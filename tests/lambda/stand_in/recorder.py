@@ -7,7 +7,7 @@ import urllib.parse
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 
-from stand_in.template import ACCOUNT, REGION
+from stand_in.template import ACCOUNT, REGION, without
 from stand_in.triggers import front
 
 SIGNED = re.compile(r"Credential=(\w+)/\d+/([\w-]+)/(\w+)/aws4_request")
@@ -24,10 +24,8 @@ class Call:
 
 
 class Recorder:
-    """`edit` changes templates before they are used."""
-
-    def __init__(self, port, edit=lambda template: None):
-        self.port, self.edit, self.calls, self.unknown = port, edit, set(), set()
+    def __init__(self, port):
+        self.port, self.calls, self.unknown = port, set(), set()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), front(self.handle))
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -49,12 +47,13 @@ class Recorder:
         told = {name: value for name, value in answer.getheaders() if name.lower() not in HOP_HEADERS}
         return answer.status, told, answer.read()
 
-    def edited(self, body):
+    @staticmethod
+    def edited(body):
         call = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
         if "TemplateBody" not in call:
             return body
         template = json.loads(call["TemplateBody"])
-        self.edit(template)
+        without(template)
         return urllib.parse.urlencode({**call, "TemplateBody": json.dumps(template)}).encode()
 
 
@@ -78,7 +77,10 @@ def allowed_by(service, method, target, headers, body):
             name = group.get("logGroupName") or group["logGroupIdentifier"]
             return [(f"logs:{operation}", name if name.startswith("arn:") else arn("logs", f"log-group:{name}:*"))]
         case "lambda":
-            name, rest = re.fullmatch(r"/20\d\d-\d\d-\d\d/functions/([^/]+)(/.*)?", path).groups()
+            found = re.fullmatch(r"/20\d\d-\d\d-\d\d/functions/([^/]+)(/.*)?", path)
+            if not found:
+                raise KeyError(path)
+            name, rest = found.groups()
             name += "".join(f":{alias}" for alias in urllib.parse.parse_qs(query).get("Qualifier", []))
             action = {("POST", "/invocations"): "InvokeFunction", ("GET", None): "GetFunction",
                       ("GET", "/configuration"): "GetFunctionConfiguration", ("GET", "/aliases"): "ListAliases"}[method, rest]

@@ -1,5 +1,6 @@
 """What starts sessions: schedules, uploads into S3, and requests of an HTTP API."""
 import base64
+import contextlib
 import itertools
 import json
 import re
@@ -147,8 +148,10 @@ def front(handle):
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            # Who asked may be gone, such as a function that was killed.
+            with contextlib.suppress(OSError):
+                self.end_headers()
+                self.wfile.write(body)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = answer
 
