@@ -202,8 +202,9 @@ def with_timeout(template, seconds):
 
 
 @contextlib.contextmanager
-def running(asked, hark, project=None, files=None, instance="", edit=lambda template: None):
-    """An instance of a project with a table: its stand-in. `instance` is added to the section `[instance]` of its settings."""
+def running(asked, hark, project=None, files=None, instance="", edit=lambda template: None, table=dynamodb.running):
+    """An instance of a project with a table: its stand-in. `instance` is added to the section `[instance]` of its settings. `table` starts
+    the server of the table, and is its address."""
     installed()
 
     def edited(template):
@@ -211,7 +212,7 @@ def running(asked, hark, project=None, files=None, instance="", edit=lambda temp
             with_timeout(template, asked.timeout)
         edit(template)
 
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder, dynamodb.running() as table:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder, table() as table:
         folder = Path(folder)
         copied(project, folder / "project", instance, asked.packed)
         with open(asked.log or folder / "log", "wb") as log:
