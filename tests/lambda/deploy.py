@@ -127,9 +127,9 @@ def environment(port):
 
 
 class Story:
-    def __init__(self, hark, folder, port, recorder):
+    def __init__(self, hark, folder, port, recorder=None):
         self.hark, self.folder, self.services = hark, folder, Services(port)
-        self.environment = environment(recorder.own_port)
+        self.environment = environment(recorder.own_port if recorder else port)
 
     def write(self, memory=512):
         (self.folder / "service.hk").write_text(PROGRAM)
