@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Builds the wheels of a release, for all platforms, with their checksums: release/wheels.py [--out dist] [PLATFORM...]
 
-Needs `maturin`, `ziglang` and `cargo-zigbuild` of PyPI in the environment that runs this, and Rust with the standard library of
-each platform (`rustup target add`). Zig links against an old enough C library, whatever this computer has. A wheel whose
-processor is another one is run under QEMU (Debian's `qemu-user-static` and `libc6-arm64-cross`), if that is there.
+Needs `maturin`, `ziglang`, `cargo-zigbuild` and `auditwheel` of PyPI in the environment that runs this, and Rust with the standard library of
+each platform (`rustup target add`). Zig links against an old enough C library, whatever this computer has, which `auditwheel` confirms. A wheel whose
+processor is another one is run under QEMU (Debian's `qemu-user-static` and `libc6-arm64-cross`), if that is there. The checksums are those
+of all wheels in the folder.
 """
 import argparse
 import hashlib
@@ -36,6 +37,17 @@ def build(target, compatibility, profile, out):
         subprocess.run(command, cwd=ROOT, check=True)
         [wheel] = Path(folder).iterdir()
         return Path(shutil.move(wheel, out / wheel.name))
+
+
+def audit(wheel, compatibility):
+    """Checks that the wheel is what its name says, and says what it is made of."""
+    shown = subprocess.run([sys.executable, "-m", "auditwheel", "show", wheel], capture_output=True, text=True).stdout
+    tag = {"manylinux2014": "manylinux_2_17_"}.get(compatibility, f"{compatibility}_")
+    if f'"{tag}' not in " ".join(shown.split()):
+        raise SystemExit(f"{wheel.name} does not suit {compatibility}: {shown}")
+    with zipfile.ZipFile(wheel) as archive:
+        if not any(name.endswith(".cyclonedx.json") for name in archive.namelist()):
+            raise SystemExit(f"{wheel.name} has no SBOM")
 
 
 def emulator(processor):
@@ -77,14 +89,14 @@ def main():
     if unknown:
         parser.error(f"unknown platform {min(unknown)}; there are {', '.join(PLATFORMS)}")
     given.out.mkdir(parents=True, exist_ok=True)
-    sums = []
     for name in given.platforms or PLATFORMS:
         target, compatibility = PLATFORMS[name]
         wheel = build(target, compatibility, given.profile, given.out.resolve())
+        audit(wheel, compatibility)
         outcome = try_out(wheel, target.partition("-")[0])
         print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, {outcome}", flush=True)
-        sums.append(f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel.name}\n")
-    (given.out / "SHA256SUMS").write_text("".join(sums))
+    wheels = sorted(given.out.glob("*.whl"))
+    (given.out / "SHA256SUMS").write_text("".join(f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel.name}\n" for wheel in wheels))
 
 
 if __name__ == "__main__":
