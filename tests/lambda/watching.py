@@ -28,7 +28,16 @@ fn on_http(method, path, event) { path }
 fn on_upload(bucket, key) { key }
 fn greet_all() { 1 }
 #[memory(1024)] fn large() { 1 }
+import(noise, src, 0);
+fn noisy() { noise() }
 """
+NOISE = """
+import os
+
+def noise():
+    return os.urandom(200_000).hex()  # nothing that could be compressed
+"""
+CONTENTS = "hark-test-contents"
 GROUP = "/aws/lambda/hark-shop"
 
 
@@ -96,6 +105,12 @@ def tell(story):
         settings.write(SETTINGS)
     with open(folder / "service.hk", "a") as program:
         program.write(MORE)
+    with open(folder / "src/__init__.py", "a") as module:
+        module.write(NOISE)
+    settings = (folder / "hark.toml").read_text()
+    assert '# bucket = "my-hark"' in settings
+    (folder / "hark.toml").write_text(settings.replace('# bucket = "my-hark"', f'bucket = "{CONTENTS}"'))
+    story.services.ask("s3", f"/{CONTENTS}", method="PUT")
     (folder / "py/bin").mkdir(parents=True)
     python = folder / "py/bin/python3"
     python.write_text('#!/bin/sh\nexec python3 "$@"\n')
@@ -115,6 +130,11 @@ def tell(story):
     elsewhere = subprocess.run([story.hark, "sessions", "--uuid", "shop", "--json"], cwd="/", env=story.environment, text=True,
                                capture_output=True, check=True)
     expect("an instance has a name everywhere", len(json.loads(elsewhere.stdout)), 1)
+    large = json.loads(story.run("invoke", "-f", "noisy", "--json").stdout)
+    assert "<KeyCount>0</KeyCount>" not in story.services.ask("s3", f"/{CONTENTS}?list-type=2"), "the bucket is empty"
+    elsewhere = subprocess.run([story.hark, "show", "--uuid", "shop", "--json", large["session"]], cwd="/", env=story.environment,
+                               text=True, capture_output=True, check=True)
+    expect("and its bucket of large contents is known there", json.loads(elsewhere.stdout)["result"] == large["result"], True)
     unknown = story.run("invoke", "-f", "mian", status=2).stderr
     expect("a mistake", unknown.splitlines()[0], "error: there is no function `mian` in service.hk")
 

@@ -257,6 +257,8 @@ impl Command {
             Command::Run(wanted) => (wanted.json, wanted.file.as_ref()),
             Command::Asm(wanted) => (wanted.json, wanted.file.as_ref()),
             Command::Check(wanted) => (wanted.json, wanted.files.first()),
+            #[cfg(feature = "lambda")]
+            Command::Invoke(wanted) => (wanted.json, None),
             _ => return None,
         };
         json.then(|| file.map(|path| path.display().to_string()).unwrap_or_default())

@@ -21,7 +21,7 @@ pub struct Labels {
 impl Labels {
     /// The key that was given to the session, if one was. That of a request nobody has given.
     pub fn given_key(&self) -> Option<&str> {
-        self.key.as_deref().filter(|key| !key.contains(char::is_whitespace))
+        self.key.as_deref().filter(|key| request_of(key).is_none())
     }
 
     /// Checks the labels.
@@ -29,7 +29,8 @@ impl Labels {
     /// # Errors
     /// If they are invalid; the message says why.
     pub fn check(&self) -> Result<(), String> {
-        self.key.as_deref().map_or(Ok(()), check_key)?;
+        let checked = self.key.as_deref().map(|key| request_of(key).unwrap_or(key));
+        checked.map_or(Ok(()), check_key)?;
         if self.tags.len() > TAGS_MAX {
             return Err(format!("a session may have {TAGS_MAX} tags"));
         }
@@ -39,8 +40,16 @@ impl Labels {
 
 /// The key of a session that a request starts which may arrive several times. It has a space, so nobody can give it to a session.
 pub fn key_of_request(request: &str) -> String {
-    format!("request {request}")
+    format!("{REQUEST_PREFIX}{request}")
 }
+
+/// The request, of a key that was made of one.
+fn request_of(key: &str) -> Option<&str> {
+    key.strip_prefix(REQUEST_PREFIX)
+}
+
+/// How the keys of requests begin.
+const REQUEST_PREFIX: &str = "request ";
 
 /// Checks a key. It is used on command lines in place of an id, and before the slash of a future's id.
 ///
@@ -99,6 +108,9 @@ mod tests {
         let given =
             |key: &str| Labels { key: Some(key.to_owned()), ..Labels::default() }.given_key().map(str::to_owned);
         assert_eq!((given(&key), given("order-17")), (None, Some("order-17".to_owned())));
+        let check = |key: String| Labels { key: Some(key), ..Labels::default() }.check();
+        assert_eq!(check(key), Ok(()));
+        assert!(check(key_of_request("a/b")).is_err() && check("another 17".to_owned()).is_err());
     }
 
     #[test]

@@ -77,8 +77,10 @@ impl Function {
     fn of_program(&self, start: StartOfSession, request: &str) -> Result<Start, Failure> {
         self.lambda.set_hops(0);
         let StartOfSession { function, arguments, key, request: named, waits: _ } = start;
-        if let Some(key) = &key {
-            check_key(key).map_err(|wrong| Failure::usage(format!("the event's `key` is wrong: {wrong}")))?;
+        for (name, given) in [("key", &key), ("request", &named)] {
+            if let Some(Err(wrong)) = given.as_deref().map(check_key) {
+                return Err(Failure::usage(format!("the event's `{name}` is wrong: {wrong}")));
+            }
         }
         // An event that failed, or is delivered twice, has the id of the first request. One that its sender repeats has not.
         let key = key.unwrap_or_else(|| key_of_request(named.as_deref().unwrap_or(request)));
