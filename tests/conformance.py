@@ -25,6 +25,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from threading import Lock
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 SECONDS_MAX = 300
@@ -35,6 +36,8 @@ MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 # `hark test` runs the same programs in virtual time, and only once.
 TIMED = re.compile(r"\b(sleep|await_for)\b|#\[ ?(timeout|retry|rate)\b")
 TRIES_MAX = 3
+# Matches programs whose calls wait for those of other sessions in the same storage: their runs follow each other.
+LIMITED = re.compile(r"#\[ ?(limit|rate)\(")
 
 CALL_VERBS = "=>|prints-any-order|prints-from|prints|breaks-kind|breaks|errors|traces|warns|silent"
 CALL = re.compile(rf"^//! ([a-z_][\w?.]*)\((.*?)\) ({CALL_VERBS}) (.*)$")
@@ -196,9 +199,12 @@ class Mode:
         self.total = sum(len(run.expected) for run in self.runs)
         # Some Python functions create marker files; they are deleted with the folder.
         self.environment = {**os.environ, "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        paths = {run.path for run in self.runs} if lasting else ()
+        self.alone = {path: Lock() for path in paths if LIMITED.search(path.read_text())}
 
     def failures_of(self, hark, run):
-        return failures_of(hark, run, self.options, self.environment, self.folder_in)
+        with self.alone.get(run.path, nullcontext()):
+            return failures_of(hark, run, self.options, self.environment, self.folder_in)
 
 
 def main():
