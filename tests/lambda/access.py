@@ -23,6 +23,11 @@ REASONS = {
 SELDOM = {
     "sqs:SendMessage": "a command on a session may leave a thread to be woken later",
 }
+# Statements about all resources of the account.
+STARS = {
+    "MappingsAndLayers": "a mapping has no name of its own, and a layer may be another account's",
+    "LogsList": "what these list has no name",
+}
 # What CloudFormation may need for other templates than Hark's.
 NOT_NEEDED = {
     "kms:*": "no keys of the user's own",
@@ -61,6 +66,10 @@ def check(template, calls, registry):
         expect(f"{role}: and nothing else without a reason", unused(roles[role].statements, by(who)), [])
     deployer = by(WHO["deployer"])
     policy = json.loads(DEPLOYER.read_text())["Statement"]
+    stars = {statement["Sid"] for statement in policy if "*" in listed(statement["Resource"])}
+    expect("who deploys may do little with what is not of an instance", stars, set(STARS))
+    wild = [action for statement in policy for action in listed(statement["Action"]) if "*" in action]
+    expect("and has no actions that nobody has named", wild, [])
     refused = [call for call in deployer if not allowed(policy, call)]
     expect(f"who deploys may do what is called ({len(deployer)} different calls)", refused, [])
     expect("the API may invoke the function, and nobody else has called", {call.who for call in calls} - set(WHO.values()), set())
