@@ -92,6 +92,7 @@ class Emulator:
         try:
             if self.process is None:
                 self.start()
+            self.signal(signal.SIGCONT)
             url = f"http://127.0.0.1:{self.port}/2015-03-31/functions/function/invocations"
             request = urllib.request.Request(url, event, {"X-Amzn-RequestId": request_id})
             with urllib.request.urlopen(request, timeout=self.version.properties["Timeout"] + 10) as answer:
@@ -102,15 +103,22 @@ class Emulator:
             return {"errorType": "Sandbox.Ended", "errorMessage": str(error)}, True
         finally:
             self.chain = None
+        self.signal(signal.SIGSTOP)
         return answer, isinstance(answer, dict) and "errorType" in answer
+
+    def signal(self, number):
+        """Lambda freezes a function between its invocations. Here only `hark` is: frozen Python processes would outlive it."""
+        with self.lock, contextlib.suppress(OSError):
+            for process in children(self.process.pid) if self.process else ():
+                os.kill(process, number)
 
     def kill(self):
         with self.lock:
             process, self.process = self.process, None
             if process is None:
                 return
-            for child in children(process.pid):
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                for child in children(process.pid):
                     os.kill(child, signal.SIGKILL)
             process.kill()
             process.wait()
