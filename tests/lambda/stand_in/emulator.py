@@ -21,8 +21,11 @@ MODULE = "github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-ri
 VERSION = "v0.0.0-20261030222936-bef5c4ba774d"
 TASK = "/var/task"
 NUMBERS = itertools.count(1)
-# As Lambda calls the kinds of processors.
+# As Lambda calls the kinds of processors, and those whose programs can be started here.
 MACHINES = {"x86_64": "x86_64", "aarch64": "arm64"}
+STARTED = {MACHINES[platform.machine()]}
+# What functions need to start here, beside what Lambda tells them.
+NEEDED = {}
 
 
 def installed():
@@ -63,7 +66,7 @@ class Emulator:
     def command(self):
         """How Lambda starts the program of a function."""
         properties, folder = self.version.properties, str(self.version.folder)
-        if properties["Architectures"] != [MACHINES[platform.machine()]]:
+        if not STARTED.issuperset(properties["Architectures"]):
             raise ValueError(f"the function is for {properties['Architectures']}")
         if properties["Runtime"].startswith("provided"):
             return [f"{folder}/bootstrap"], properties["Handler"]
@@ -83,7 +86,7 @@ class Emulator:
         self.process = subprocess.Popen(
             [installed(), "--runtime-interface-emulator-address", f"127.0.0.1:{self.port}",
              "--runtime-api-address", f"127.0.0.1:{api}", *command],
-            cwd=folder, env={**self.variables, **own, **told}, stdout=self.log, stderr=subprocess.STDOUT)
+            cwd=folder, env={**NEEDED, **self.variables, **own, **told}, stdout=self.log, stderr=subprocess.STDOUT)
         dynamodb.wait_for(self.port, self.process)
 
     def run(self, request_id, event, chain):
