@@ -1,4 +1,4 @@
-"""An instance of the project in `package`, in the stand-in for AWS (service.py), and what tests do with it."""
+"""An instance of the project in `package`, or of another, in the stand-in for AWS (service.py), and what tests do with it."""
 import argparse
 import json
 import subprocess
@@ -23,9 +23,10 @@ def asked(**options):
 class Instance:
     """`settings` are added to `[instance]` of the project's, and `edit` changes its template."""
 
-    def __init__(self, hark, settings="", edit=lambda template: None, **options):
-        self.hark = hark
-        self.context = service.running(asked(**options), hark, PACKAGE, instance="".join([*COMMON, settings]), edit=edit)
+    def __init__(self, hark, settings="", edit=lambda template: None, project=PACKAGE, **options):
+        self.hark, self.project = hark, project
+        settings = "".join([*COMMON, settings])
+        self.context = service.running(asked(**options), hark, project, instance=settings, edit=edit)
 
     def __enter__(self):
         self.service = self.context.__enter__()
@@ -60,7 +61,7 @@ class Instance:
         self.service.deploy(project, self.service.folder / f"task-{len(self.service.templates)}")
 
     def command(self, *words):
-        done = subprocess.run([self.hark, words[0], "-s", "dynamodb", *words[1:]], env=self.service.variables(), cwd=PACKAGE,
+        done = subprocess.run([self.hark, words[0], "-s", "dynamodb", *words[1:]], env=self.service.variables(), cwd=self.project,
                               capture_output=True, text=True, check=True)
         return done.stdout.strip()
 

@@ -19,7 +19,7 @@ use hark_engine::foreign::{Answer, CallSink};
 use hark_engine::outside::Outside;
 use hark_engine::{
     Assignment, Call, CallId, Deadline, Dispatcher, Engine, Foreign, Hint, Options, Pools, Ports, Scope, SessionId,
-    SessionState, Start, Storage, Surroundings,
+    SessionState, Size, Sizes, Start, Storage, Surroundings,
 };
 use hark_machine::{Program, Value};
 use server::{Server, new_table};
@@ -91,13 +91,17 @@ impl Service {
     }
 
     fn engine(&self) -> Arc<Engine> {
+        self.sized_engine(None)
+    }
+
+    fn sized_engine(&self, sizes: Option<Sizes>) -> Arc<Engine> {
         let ports = Ports {
             storage: self.storage(),
             invoker: Arc::new(Threads::new(1)),
             foreign: self.functions.clone(),
             surroundings: Arc::new(System),
         };
-        Arc::new(Engine::for_assigned(Options::default(), ports))
+        Arc::new(Engine::for_assigned(Options { sizes, ..Options::default() }, ports))
     }
 
     fn begin(&self, text: &str) -> SessionId {
@@ -116,7 +120,15 @@ impl Service {
 
     /// What a process does that is started for these hints and has this much time.
     fn run(&self, hints: &[(SessionId, Hint)], time: Duration) {
-        let engine = self.engine();
+        self.run_in(&self.engine(), hints, time);
+    }
+
+    /// The same, for a process of one of several sizes.
+    fn run_as(&self, sizes: Option<Sizes>, hints: &[(SessionId, Hint)]) {
+        self.run_in(&self.sized_engine(sizes), hints, LEASE * 20);
+    }
+
+    fn run_in(&self, engine: &Engine, hints: &[(SessionId, Hint)], time: Duration) {
         let now = System.steady_now();
         engine.set_deadline(Some(Deadline::new(now, now.after(time), Duration::from_millis(100))));
         let stop = AtomicBool::new(false);
@@ -156,8 +168,8 @@ impl Service {
 const TREE: &str = "fn leaf(n) { n + 1 }
     fn main() { if sum(map_async(range(40), leaf)) == 820 { 1 } else { error(\"wrong\") } }";
 
-/// Computes for a while.
-const COUNT: &str = "fn count(n) { if n == 0 { 0 } else { count(n - 1) } }";
+/// Computes until this time.
+const COMPUTE: &str = "fn compute(until) { if now() >= until { 0 } else { compute(until) } }";
 
 #[test]
 fn processes_that_are_started_for_hints_run_a_session() {
@@ -228,7 +240,7 @@ fn a_timer_is_a_hint_for_later() {
 #[test]
 fn a_process_that_is_stopped_soon_hands_on_what_computes() {
     let Some(service) = Service::start(LEASE) else { return };
-    let id = service.begin(&format!("{COUNT} fn main() {{ count(150000000) }}"));
+    let id = service.begin(&format!("{COMPUTE} fn main() {{ compute(now() + 4) }}"));
     let (first, begun) = (service.take_hints(), System.steady_now());
     service.run(&first, Duration::from_millis(400));
     assert!(System.steady_now().since(begun) < Duration::from_millis(1_500));
@@ -270,4 +282,81 @@ fn a_hinted_thread_that_nobody_holds_is_taken() {
     assert_eq!(service.state(&id), SessionState::Running);
     assert!(service.run_all(LEASE) >= 1);
     assert_eq!(service.state(&id), SessionState::Broken);
+}
+
+/// A process of this size, where the main size has 512 MB and lives for calls of 230 seconds.
+fn sized(memory: u32, call_seconds: u32) -> Option<Sizes> {
+    Some(Sizes { own: Size { memory, call_seconds }, main: Size { memory: 512, call_seconds: 230 } })
+}
+
+fn places(hints: &[(SessionId, Hint)]) -> Vec<String> {
+    hints.iter().map(|(_, hint)| hint.place.to_string()).collect()
+}
+
+#[test]
+fn a_process_that_is_too_small_hands_a_thread_on_as_it_is() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin("#[memory(2048)] fn main() { await future(\"answer\", \"x\"); sleep(0.1); 1 }");
+    let first = service.take_hints();
+    assert_eq!(places(&first), [":2048"]);
+    service.run_as(sized(512, 230), &first);
+    assert_eq!(service.take_hints(), first, "nothing has changed but who holds it");
+    service.run_as(sized(2048, 230), &first);
+    // Who wakes it knows its place.
+    let storage = service.storage();
+    Outside::open(&*storage, &System, &id).unwrap().resolve("answer/x", Value::Null).unwrap();
+    let woken = service.take_hints();
+    assert_eq!(places(&woken), [":2048"]);
+    // A process that is given it all the same does not run it.
+    service.run_as(sized(512, 230), &woken);
+    assert_eq!(service.take_hints(), woken);
+    service.run_as(sized(4096, 230), &woken);
+    let timer = service.take_hints();
+    thread::sleep(Duration::from_millis(200));
+    service.run_as(sized(512, 230), &timer);
+    let timer = service.take_hints();
+    assert_eq!(places(&timer), [":2048"], "the time is over, and it would run");
+    service.run_as(sized(2048, 230), &timer);
+    assert_eq!(service.state(&id), SessionState::Finished);
+}
+
+#[test]
+fn a_long_call_is_made_by_a_process_that_lives_long_enough() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin("#[timeout(600)] import(f, src.x, 0); fn main() { f() + f() }");
+    let first = service.take_hints();
+    service.run_as(sized(512, 230), &first);
+    let moved = service.take_hints();
+    assert_eq!(places(&moved), ["::600"]);
+    assert!(lock(&service.functions.0).is_empty(), "it must not begin");
+    // Where the hint is lost, a recovery does not know how long the call may take.
+    let recovered: Vec<(SessionId, Hint)> =
+        moved.iter().map(|(id, hint)| (id.clone(), Hint::now(hint.thread))).collect();
+    service.run_as(sized(512, 230), &recovered);
+    let handed_on = service.take_hints();
+    assert_eq!(places(&handed_on), ["::600"]);
+    assert!(handed_on[0].1.held.is_some());
+    // The second call is made there as well.
+    service.run_as(sized(512, 600), &handed_on);
+    assert_eq!(service.state(&id), SessionState::Finished);
+    let made = lock(&service.functions.0).clone();
+    assert_eq!(made, [(1, Some(Duration::from_secs(600))); 2], "each is the first attempt, and has all of its time");
+}
+
+/// A thread that only calls an import is started where the call can be made.
+#[test]
+fn threads_begin_where_they_are_at_home() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin(
+        "#[memory(2048)] #[timeout(600)] import(f, src.x, 1); #[memory(128)] fn small(n) { n }
+         fn main() { a = async f(1); b = async small(2); await a + await b }",
+    );
+    let first = service.take_hints();
+    service.run_as(sized(512, 230), &first);
+    let others = service.take_hints();
+    assert_eq!(places(&others), [":2048:600"], "the small one fits");
+    assert!(others[0].1.held.is_some());
+    service.run_as(sized(2048, 600), &others);
+    assert!(service.take_hints().is_empty(), "the main function fits there");
+    assert_eq!(service.state(&id), SessionState::Finished);
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hark_backends::invoker::lambda::{Lambda, LambdaSettings};
 use hark_backends::storage::dynamodb::{DynamoSettings, DynamoStorage};
+use hark_engine::{Place, Size as EngineSize, Sizes};
 use hark_lambda::names::CURRENT;
 use hark_lambda::template::{CONTENTS_OUTPUT, EDITION_OUTPUT, TIMERS_OUTPUT};
 use hark_lambda::{InstanceName, Size};
@@ -29,6 +30,12 @@ const BUCKET_VARIABLE: &str = "HARK_BUCKET";
 /// The variable with the alias of the functions that run sessions of this code.
 const CODE_VARIABLE: &str = "HARK_CODE";
 
+/// The variable with the name of the function of Lambda in which a process runs.
+const FUNCTION_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_NAME";
+
+/// The variable with the size of the main function.
+const SIZE_VARIABLE: &str = "HARK_SIZE";
+
 /// An instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
@@ -40,6 +47,8 @@ pub struct Instance {
     timers: Option<String>,
     /// The bucket for large contents, if it has one.
     bucket: Option<String>,
+    /// The size of its main function. Where that is unknown, the main function hands on what it is too small for.
+    main: Option<Size>,
 }
 
 impl Instance {
@@ -55,6 +64,7 @@ impl Instance {
             code: text_of(CODE_VARIABLE).unwrap_or_else(|| CURRENT.to_owned()),
             timers: text_of(TIMERS_VARIABLE),
             bucket: text_of(BUCKET_VARIABLE),
+            main: text_of(SIZE_VARIABLE).and_then(|text| Size::of_main(&text)),
         }))
     }
 
@@ -79,6 +89,7 @@ impl Instance {
             code: CURRENT.to_owned(),
             timers: output(TIMERS_OUTPUT),
             bucket: output(CONTENTS_OUTPUT),
+            main: None,
         })
     }
 
@@ -95,14 +106,25 @@ impl Instance {
         let settings =
             DynamoSettings { table: self.name.table(), bucket: self.bucket.clone().or(settings.bucket), ..settings };
         let mut table = DynamoStorage::open(settings).map_err(storage::failure)?;
+        let (name, main) = (self.name.clone(), self.main);
+        let size_of =
+            move |place: &Place| main.map_or(MAIN, |main| main.for_needs(place.memory(), place.call_seconds()));
         let settings = LambdaSettings {
-            function: self.main_function(),
+            function_of: Arc::new(move |place| name.function(size_of(place))),
             qualifier: Some(self.code.clone()),
             timers: self.timers.clone(),
         };
         let lambda = Arc::new(Lambda::new(table.aws().clone(), settings));
         table.set_dispatcher(lambda.clone());
         Ok((table, lambda))
+    }
+
+    /// The sizes of its functions, for one of them: its own and that of the main one.
+    pub fn sizes(&self) -> Option<Sizes> {
+        let main = self.main?;
+        let own = text_of(FUNCTION_VARIABLE).and_then(|function| Size::of_function(&function, &self.name));
+        let told = |size: Size| EngineSize { memory: size.memory, call_seconds: size.call_seconds() };
+        Some(Sizes { own: told(own.unwrap_or(main)), main: told(main) })
     }
 }
 

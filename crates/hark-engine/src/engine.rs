@@ -230,7 +230,7 @@ impl Engine {
         if let Some(serving) = self.serving.as_ref().filter(|_| session.is_leased()) {
             serving.announce_started();
         }
-        if let Err(error) = session.write_start(true) {
+        if let Err(error) = session.write_start(session.serves_first()) {
             // It was registered as served.
             session.interrupt();
             return Err(error);
@@ -283,7 +283,7 @@ impl Engine {
     fn write_newborn(&self, newborn: &Newborn, start: Start) -> Result<Hint, StorageError> {
         // It is not registered as served by this engine, because it may be taken as soon as it is released.
         let session = self.make(newborn, start, Arc::new(|_: &[OutputItem]| {}), None)?;
-        let hint = session.hint(step::FIRST);
+        let hint = Hint { place: session.first_place(), ..Hint::now(step::FIRST) };
         // A process that is started for it gets its lease with the hint.
         let hands_over = session.started_pools().is_some_and(|pools| pools.serve(&hint.place));
         session.write_start(hands_over)?;
@@ -398,7 +398,7 @@ impl Engine {
     ) -> Result<Arc<Session>, StorageError> {
         let session = self.make(newborn, start, observer, on_end)?;
         if self.ports.invoker.is_remote() || !session.serves_first() {
-            session.write_start(true)?;
+            session.write_start(session.serves_first())?;
         }
         match &self.serving {
             Some(serving) => serving.enter(&session),

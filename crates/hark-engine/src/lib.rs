@@ -47,6 +47,7 @@ mod session;
 mod shortage;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+mod size;
 mod space;
 pub mod step;
 pub mod storage;
@@ -88,6 +89,7 @@ pub use sequence::Sequence;
 pub use servers::{Agenda, Claimed, Servers, Unattended, Woken};
 pub use serving::Recovered;
 pub use shortage::Shortage;
+pub use size::{Size, Sizes};
 pub use space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 pub use storage::{
     Catalog, DamagedSession, Everything, Filter, Listed, SessionStorage, Storage, StorageError, Summary, Tenure,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::limits::{CANCEL_GRACE, MAX_TRIES, OUTPUT_PIECE_BYTES};
 use crate::place::Pools;
+use crate::size::Sizes;
 use crate::suspend::SuspendAt;
 
 /// How sessions are run.
@@ -21,6 +22,8 @@ pub struct Options {
     pub output_piece_bytes: usize,
     /// Where threads are leased, the pools whose threads are run.
     pub pools: Pools,
+    /// Where threads are leased and processes are started for them in several sizes: that of this one, and the main one.
+    pub sizes: Option<Sizes>,
 }
 
 impl Default for Options {
@@ -32,6 +35,7 @@ impl Default for Options {
             cancel_grace: CANCEL_GRACE,
             output_piece_bytes: OUTPUT_PIECE_BYTES,
             pools: Pools::All,
+            sizes: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use hark_machine::Program;
 
 use crate::commit::{Commit, Outcome};
 use crate::dispatch::Hint;
-use crate::id::{SessionId, Stamp, Stamps, ThreadId};
+use crate::id::{SessionId, Stamp, Stamps};
 use crate::record::{Cancelling, FutureRecord, Key, Record, SessionRecord, SessionState, Versioned};
 use crate::report::{Report, Status};
 use crate::step;
@@ -267,9 +267,8 @@ impl<'a> Outside<'a> {
     }
 
     /// See [`Dispatcher`](crate::Dispatcher).
-    fn dispatch(&self, threads: &[ThreadId]) -> Result<(), StorageError> {
-        let hints: Vec<Hint> = threads.iter().copied().map(Hint::now).collect();
-        self.catalog()?.dispatch(&self.id, &hints);
+    fn dispatch(&self, hints: &[Hint]) -> Result<(), StorageError> {
+        self.catalog()?.dispatch(&self.id, hints);
         Ok(())
     }
 }

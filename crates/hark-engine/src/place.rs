@@ -1,4 +1,5 @@
-//! Where a thread runs: in which pool of processes, and with how much memory, as `#[pool]` and `#[memory]` say.
+//! Where a thread runs: in which pool of processes, and with how much memory, as `#[pool]` and `#[memory]` say; and how long a call may take
+//! for which a process of another [size](crate::size) is needed.
 //!
 //! **A thread is at home where its function is to run**: the function that it was started with. An attempt of a call is at
 //! home where its caller is. **A live record's place is where its thread goes on next**: while it makes a call, the call's
@@ -16,6 +17,8 @@ use hark_machine::{Program, Thread};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::size::Sizes;
+
 /// The name of the default pool, for people. Records do not contain it.
 const DEFAULT: &str = "default";
 
@@ -29,9 +32,16 @@ pub struct Pool(Option<Arc<str>>);
 /// Where a thread is to run. The default place is the default pool, with any amount of memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place(
-    // Invariant: not the default pool without an amount of memory. That is `None`, which costs nothing to copy.
-    Option<Arc<(Pool, Option<u32>)>>,
+    // Invariant: not the parts of the default place. That is `None`, which costs nothing to copy.
+    Option<Arc<Parts>>,
 );
+
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Parts {
+    pool: Pool,
+    memory: Option<u32>,
+    call_seconds: Option<u32>,
+}
 
 /// A name that no pool can have, or the text of a place with one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +98,11 @@ impl fmt::Display for Pool {
 impl Place {
     /// The place of a pool, with this amount of memory in MB.
     pub fn new(pool: Pool, memory: Option<u32>) -> Place {
-        Place((pool.0.is_some() || memory.is_some()).then(|| Arc::new((pool, memory))))
+        Place::of_parts(Parts { pool, memory, call_seconds: None })
+    }
+
+    fn of_parts(parts: Parts) -> Place {
+        Place((parts != Parts::default()).then(|| Arc::new(parts)))
     }
 
     /// The place of what any process may do, whatever it serves: a cancellation must not wait for a process that nobody
@@ -99,17 +113,23 @@ impl Place {
 
     /// The pool.
     pub fn pool(&self) -> Pool {
-        self.0.as_ref().map(|parts| parts.0.clone()).unwrap_or_default()
+        self.0.as_ref().map(|parts| parts.pool.clone()).unwrap_or_default()
     }
 
     /// The name of its pool in records.
     pub fn pool_name(&self) -> Option<&str> {
-        self.0.as_ref()?.0.name()
+        self.0.as_ref()?.pool.name()
     }
 
     /// The memory needed, in MB.
     pub fn memory(&self) -> Option<u32> {
-        self.0.as_ref()?.1
+        self.0.as_ref()?.memory
+    }
+
+    /// How long a call may take there, in seconds, if a process of the main size does not live that long. The rows of threads
+    /// leave it out, so that a thread that was lost may be given to a process that is too small, and is handed on.
+    pub fn call_seconds(&self) -> Option<u32> {
+        self.0.as_ref()?.call_seconds
     }
 
     /// Whether it is the default place.
@@ -130,36 +150,44 @@ impl Place {
         Ok(Place::new(Pool::from_name(pool)?, memory))
     }
 
-    /// Where a function with these attributes runs, or an import that is called from the place `from`.
-    fn of(attributes: &Attributes, from: &Place) -> Place {
-        if attributes.pool.is_none() && attributes.memory_megabytes.is_none() {
-            return from.clone();
+    /// Where a function with these attributes runs, or an import that is called from this place, and then with `sizes`.
+    fn of(&self, attributes: &Attributes, sizes: Option<&Sizes>) -> Place {
+        let call_seconds = sizes.and_then(|sizes| sizes.long_call(attributes));
+        if attributes.pool.is_none() && attributes.memory_megabytes.is_none() && call_seconds.is_none() {
+            return self.clone();
         }
         // The executable was verified.
         let own = attributes.pool.as_deref().and_then(|pool| pool.parse().ok());
-        Place::new(own.unwrap_or_else(|| from.pool()), attributes.memory_megabytes.or(from.memory()))
+        Place::of_parts(Parts {
+            pool: own.unwrap_or_else(|| self.pool()),
+            memory: attributes.memory_megabytes.or(self.memory()),
+            call_seconds: call_seconds.or(self.call_seconds()),
+        })
     }
 
     /// Where a thread is at home that has not begun: where its function runs, or an import that it calls.
-    pub(crate) fn of_new(thread: &Thread, program: &Program) -> Place {
-        if !program.has_places() {
-            return Place::default();
-        }
-        thread.callee_attributes(program).map_or_else(Place::default, |own| Place::of(own, &Place::default()))
+    pub(crate) fn of_new(thread: &Thread, program: &Program, sizes: Option<&Sizes>) -> Place {
+        let Some(own) = thread.callee_attributes(program) else { return Place::default() };
+        Place::default().of(own, sizes.filter(|_| thread.calls_import(program)))
     }
 
     /// Where an import is called by a thread that is at home here.
-    pub(crate) fn of_call(&self, foreign: ForeignIndex, program: &Program) -> Place {
+    pub(crate) fn of_call(&self, foreign: ForeignIndex, program: &Program, sizes: Option<&Sizes>) -> Place {
         let import = program.executable().foreign.get(foreign.0 as usize);
-        import.map_or_else(|| self.clone(), |import| Place::of(&import.attributes, self))
+        import.map_or_else(|| self.clone(), |import| self.of(&import.attributes, sizes))
     }
 }
 
 impl fmt::Display for Place {
-    /// `gpu`, `gpu:2048`, or `:2048` for the default pool; empty for the default place.
+    /// `gpu`, `gpu:2048`, or `:2048` for the default pool; `::600` for calls of 600 seconds; empty for the default place.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.pool_name().unwrap_or_default())?;
-        self.memory().map_or(Ok(()), |memory| write!(formatter, ":{memory}"))
+        match (self.memory(), self.call_seconds()) {
+            (None, None) => Ok(()),
+            (Some(memory), None) => write!(formatter, ":{memory}"),
+            (None, Some(seconds)) => write!(formatter, "::{seconds}"),
+            (Some(memory), Some(seconds)) => write!(formatter, ":{memory}:{seconds}"),
+        }
     }
 }
 
@@ -167,11 +195,17 @@ impl FromStr for Place {
     type Err = NoPool;
 
     fn from_str(text: &str) -> Result<Place, NoPool> {
-        let (pool, memory) = match text.split_once(':') {
-            Some((pool, memory)) => (pool, Some(memory.parse().map_err(|_| NoPool(text.to_owned()))?)),
-            None => (text, None),
+        let number = |digits: &str| digits.parse().map(Some).map_err(|_| NoPool(text.to_owned()));
+        let parts: Vec<&str> = text.split(':').collect();
+        let (pool, memory, call_seconds) = match parts[..] {
+            [pool] => (pool, None, None),
+            [pool, memory] => (pool, number(memory)?, None),
+            [pool, "", seconds] => (pool, None, number(seconds)?),
+            [pool, memory, seconds] => (pool, number(memory)?, number(seconds)?),
+            _ => return Err(NoPool(text.to_owned())),
         };
-        Place::from_parts((!pool.is_empty()).then_some(pool), memory)
+        let pool = Pool::from_name((!pool.is_empty()).then_some(pool))?;
+        Ok(Place::of_parts(Parts { pool, memory, call_seconds }))
     }
 }
 
@@ -226,13 +260,27 @@ mod tests {
 
     #[test]
     fn places_have_a_text_form() {
-        for text in ["", "gpu", "gpu:2048", ":1", "*", "a-b_c.9"] {
+        for text in ["", "gpu", "gpu:2048", ":1", "*", "a-b_c.9", "::600", "gpu:1:2"] {
             assert_eq!(place(text).to_string(), text);
         }
         assert!(place("").is_default() && !place(":1").is_default());
+        assert_eq!((place(":2:9").memory(), place("::9").call_seconds()), (Some(2), Some(9)));
         assert_eq!((place("gpu:7").pool_name(), place("gpu:7").memory()), (Some("gpu"), Some(7)));
         let long = "x".repeat(65);
-        for text in ["gpu:", "gpu:x", "gpu:-1", "gpu:4294967296", "a b", "default", "\u{e4}", "**", &long] {
+        for text in [
+            "gpu:",
+            "gpu:x",
+            "gpu:-1",
+            "gpu:4294967296",
+            "a::",
+            "::x",
+            ":1:2:3",
+            "a b",
+            "default",
+            "\u{e4}",
+            "**",
+            &long,
+        ] {
             assert!(text.parse::<Place>().is_err(), "{text}");
         }
         assert!(place("*").is_anywhere());
@@ -257,11 +305,11 @@ mod tests {
     fn an_import_is_called_in_its_own_place_or_that_of_its_caller() {
         let of = |pool: Option<&str>, memory_megabytes, from: &str| {
             let attributes = Attributes { pool: pool.map(str::to_owned), memory_megabytes, ..Attributes::default() };
-            Place::of(&attributes, &place(from)).to_string()
+            place(from).of(&attributes, None).to_string()
         };
         assert_eq!(of(None, None, "gpu:5"), "gpu:5");
         assert_eq!(of(Some("cpu"), None, "gpu:5"), "cpu:5");
         assert_eq!(of(Some("default"), None, "gpu"), "");
-        assert_eq!(of(None, Some(9), "gpu:5"), "gpu:9");
+        assert_eq!(of(None, Some(9), "gpu:5:3"), "gpu:9:3");
     }
 }

@@ -39,6 +39,7 @@ use crate::remote::{Upstream, WorkerReport};
 use crate::rows::Row;
 use crate::sequence::Sequence;
 use crate::server::Server;
+use crate::size::Sizes;
 use crate::step;
 use crate::storage::{SessionStorage, StorageError, VersionedRecord};
 use crate::surroundings::Timestamp;
@@ -116,6 +117,8 @@ pub(crate) struct Session {
     server: Option<Arc<dyn Server>>,
     /// Whether its program has limits or rates.
     has_gates: bool,
+    /// Some of its imports may be called for longer than processes of the main size live.
+    has_long_calls: bool,
     /// Identifies this process's entries at gates.
     owner: u64,
     /// The sessions in memory with which it shares limits.
@@ -169,6 +172,7 @@ impl Session {
             Some(server) => server.patient(&id, records, &is_given_up),
             None => records,
         };
+        let has_long_calls = options.sizes.is_some_and(|sizes| is_leased && sizes.has_long_calls(&program));
         Arc::new_cyclic(|me| Session {
             id,
             about,
@@ -205,6 +209,7 @@ impl Session {
             drawn: AtomicU64::new(drawn),
             server,
             has_gates,
+            has_long_calls,
             owner,
             neighbors,
             deadlock: Mutex::default(),
@@ -225,13 +230,12 @@ impl Session {
         self.opened_with
     }
 
-    /// Writes the start of a durable session. This process continues with it, or leaves it to others.
-    pub fn write_start(&self, goes_on: bool) -> Result<(), StorageError> {
+    /// Writes the start of a durable session. This process holds its first thread, or leaves it to others.
+    pub fn write_start(&self, is_held: bool) -> Result<(), StorageError> {
         if !self.is_resumable() {
             return Ok(());
         }
         let Some(live) = self.take_unwritten() else { return Ok(()) };
-        let is_served = self.serves(&live.demand.place);
         let mut commit = Commit::new(self.stamps().next());
         step::start(&self.about, live, &mut commit);
         self.log_start(&mut commit);
@@ -239,7 +243,7 @@ impl Session {
             self.demands.note(&commit);
         }
         commit.terms = self.terms();
-        if goes_on && self.is_leased() && is_served {
+        if is_held && self.is_leased() {
             commit.kept.push(step::FIRST);
             self.in_hand.hold(step::FIRST, commit.stamp);
         }
@@ -320,12 +324,28 @@ impl Session {
 
     /// Whether this process runs threads of this place: with an owner of the session, all of them.
     pub fn serves(&self, place: &Place) -> bool {
-        !self.is_leased() || self.options.pools.serve(place)
+        let is_large_enough = |sizes: &Sizes| sizes.fit(place);
+        !self.is_leased() || self.options.pools.serve(place) && self.sizes().is_none_or(is_large_enough)
+    }
+
+    /// The sizes of processes, if there are several and that matters.
+    pub fn sizes(&self) -> Option<&Sizes> {
+        self.options.sizes.as_ref().filter(|_| self.is_leased())
+    }
+
+    /// Whether some of its threads have another place than the default one.
+    pub fn has_places(&self) -> bool {
+        self.program.has_places() || self.has_long_calls
     }
 
     /// Whether this process runs its first thread, as far as the place tells. True if that is written down already.
     pub fn serves_first(&self) -> bool {
         lock(&self.unwritten).as_ref().is_none_or(|live| self.serves(&live.demand.place))
+    }
+
+    /// Where its first thread runs, before that is written down.
+    pub fn first_place(&self) -> Place {
+        lock(&self.unwritten).as_ref().map_or_else(Place::default, |live| live.demand.place.clone())
     }
 
     /// The pools for whose threads processes are started by hints.
@@ -357,12 +377,12 @@ impl Session {
 
     /// Whether some of its threads may run only in some processes.
     pub fn runs_by_place(&self) -> bool {
-        self.is_leased() && self.program.has_places()
+        self.is_leased() && self.has_places()
     }
 
     /// Whether its threads may demand a priority or a place.
     pub fn has_demands(&self) -> bool {
-        self.program.has_priorities() || self.program.has_places()
+        self.program.has_priorities() || self.has_places()
     }
 
     /// How many more threads this process should hold, where threads are leased.
@@ -519,7 +539,10 @@ impl Session {
     /// The record of a new thread.
     pub fn live(&self, number: ThreadId, thread: Thread) -> Box<Live> {
         let priority = thread.priority(&self.program).unwrap_or(0);
-        let home = Place::of_new(&thread, &self.program);
+        let home = match self.has_places() {
+            true => Place::of_new(&thread, &self.program, self.sizes()),
+            false => Place::default(),
+        };
         let mut live = Live::new(thread);
         live.demand = Demand { priority, place: home.clone() };
         live.home = home;

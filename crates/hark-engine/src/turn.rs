@@ -251,12 +251,16 @@ impl<'a> Worker<'a> {
             return self.go_on(loaded, live, Next::Run, since);
         }
         let Some((mut loaded, mut live)) = self.load(thread)? else { return self.not_live(thread) };
-        if self.session.program().has_places() {
+        if self.session.has_places() {
             self.session.demands.note_loaded(thread, &live);
         }
         if self.session.is_leased() {
             self.give_up_old_call(&loaded, &live)?;
             if self.is_anothers(&loaded, &live) {
+                return Ok(self.nothing_to_do());
+            }
+            if self.is_too_large(&loaded, &live) {
+                self.hand_on(thread, &live);
                 return Ok(self.nothing_to_do());
             }
         }

@@ -65,20 +65,36 @@ impl Size {
 
     /// The end of the function's name.
     pub fn suffix(self) -> String {
-        if self.is_main { String::new() } else { format!("-m{}-t{}", self.memory, self.timeout) }
+        if self.is_main { String::new() } else { format!("-{}", self.text()) }
     }
 
     /// The size of a function of an instance, from its name. None for the main function, whose name does not tell.
     pub fn of_function(name: &str, instance: &InstanceName) -> Option<Size> {
-        let (memory, timeout) = name.strip_prefix(&instance.stack())?.strip_prefix("-m")?.split_once("-t")?;
-        Some(Size { memory: memory.parse().ok()?, timeout: timeout.parse().ok()?, is_main: false })
+        let size = Size::of_main(name.strip_prefix(&instance.stack())?.strip_prefix('-')?)?;
+        Some(Size { is_main: false, ..size })
     }
 
-    /// The function for what needs this much memory and time, in an instance with this main function.
-    fn needed(main: Size, memory: Option<u32>, timeout: Option<u32>) -> Size {
-        let memory = memory.map_or(main.memory, |memory| memory.max(MEMORY_MIN));
-        let timeout = timeout.map_or(main.timeout, |timeout| (timeout + TIMEOUT_SPARE).max(main.timeout));
-        Size { memory, timeout, is_main: (memory, timeout) == (main.memory, main.timeout) }
+    /// As the environment of functions tells the size of the main one.
+    pub fn text(self) -> String {
+        format!("m{}-t{}", self.memory, self.timeout)
+    }
+
+    /// The size of the main function, from its text.
+    pub fn of_main(text: &str) -> Option<Size> {
+        let (memory, timeout) = text.strip_prefix('m')?.split_once("-t")?;
+        Some(Size { memory: memory.parse().ok()?, timeout: timeout.parse().ok()?, is_main: true })
+    }
+
+    /// The function for what needs this much memory, and this many seconds for a call, where this is the main one.
+    pub fn for_needs(self, memory: Option<u32>, call_seconds: Option<u32>) -> Size {
+        let memory = memory.map_or(self.memory, |memory| memory.max(MEMORY_MIN));
+        let timeout = call_seconds.map_or(self.timeout, |seconds| (seconds + TIMEOUT_SPARE).max(self.timeout));
+        Size { memory, timeout, is_main: (memory, timeout) == (self.memory, self.timeout) }
+    }
+
+    /// How long a call may take in it, in seconds.
+    pub fn call_seconds(self) -> u32 {
+        self.timeout.saturating_sub(TIMEOUT_SPARE)
     }
 }
 
@@ -107,7 +123,9 @@ pub fn sizes_of(program: &Executable, settings: &InstanceSettings) -> Result<Vec
             continue;
         }
         let timeout = timeout.map(|timeout| timeout.ceil() as u32);
-        others.insert(Size::needed(main, *memory, timeout));
+        others.insert(main.for_needs(*memory, timeout));
+        // A thread that was lost is given to one with its memory first.
+        others.insert(main.for_needs(*memory, None));
         if memory.is_none() && is_import {
             timeouts.extend(timeout);
         } else if !is_import {
@@ -115,9 +133,7 @@ pub fn sizes_of(program: &Executable, settings: &InstanceSettings) -> Result<Vec
         }
     }
     others.extend(
-        memories
-            .iter()
-            .flat_map(|memory| timeouts.iter().map(move |timeout| Size::needed(main, *memory, Some(*timeout)))),
+        memories.iter().flat_map(|memory| timeouts.iter().map(move |timeout| main.for_needs(*memory, Some(*timeout)))),
     );
     others.remove(&main);
     if bad.is_empty() { Ok([main].into_iter().chain(others).collect()) } else { Err(bad) }
@@ -152,6 +168,13 @@ mod tests {
     }
 
     #[test]
+    fn the_main_function_tells_its_size() {
+        let main = Size { memory: 512, timeout: 240, is_main: true };
+        assert_eq!((main.text().as_str(), Size::of_main(&main.text())), ("m512-t240", Some(main)));
+        assert_eq!((Size::of_main("512-240"), Size::of_main("m-t")), (None, None));
+    }
+
+    #[test]
     fn memory_and_long_calls_choose_functions() {
         let program = r#"
             #[memory(2048)] import(big, m, 1);
@@ -159,10 +182,11 @@ mod tests {
             #[timeout(30)] import(short, m, 1);
             #[timeout(100000)] fn waits() { long(1) }
             #[memory(64)] fn small() { big(1) }
+            #[memory(4096)] #[timeout(500)] import(both, m, 1);
             fn main() { short(1) }
         "#;
         // The long call can be made by any of the functions.
-        let wanted = ["", "-m128-t240", "-m128-t610", "-m512-t610", "-m2048-t240"];
+        let wanted = ["", "-m128-t240", "-m128-t610", "-m512-t610", "-m2048-t240", "-m4096-t240", "-m4096-t510"];
         assert_eq!(sizes(program), Ok(wanted.map(str::to_owned).to_vec()));
     }
 

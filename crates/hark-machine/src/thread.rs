@@ -1,7 +1,7 @@
 //! The whole state of a thread, as data. None of it lives on the native stack.
 
 use hark_bytecode::builtins::Builtin;
-use hark_bytecode::{Attributes, FunctionIndex, Instruction, Span};
+use hark_bytecode::{Attributes, FunctionIndex, Instruction, Passing, Span};
 
 use crate::display::short_texts;
 use crate::effect::{Effect, Host};
@@ -167,6 +167,19 @@ impl Thread {
             State::Calling(Value::Closure(closure), _) => Some(of(closure.function())),
             State::Calling(Value::Foreign(foreign), _) => Some(&executable.foreign[foreign.0 as usize].attributes),
             _ => None,
+        }
+    }
+
+    /// Whether it has not begun and only calls an import.
+    pub fn calls_import(&self, program: &Program) -> bool {
+        match &self.state {
+            State::Calling(Value::Foreign(_), _) => true,
+            State::Calling(Value::Function(function), _) => {
+                let function = &program.executable().functions[function.0 as usize];
+                // An import with attributes has a wrapper that takes its arguments as a list.
+                function.foreign.is_some() || matches!(function.passing, Passing::AsList { .. })
+            }
+            _ => false,
         }
     }
 

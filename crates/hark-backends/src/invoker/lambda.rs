@@ -1,5 +1,5 @@
-//! Invocation by functions of AWS Lambda: a hint is an asynchronous invocation, for some threads together. Hints for later are messages of
-//! a queue, which AWS delays and turns into invocations.
+//! Invocation by functions of AWS Lambda: a hint is an asynchronous invocation, for some threads together, of the function that their place
+//! needs. Hints for later are messages of a queue, which AWS delays and turns into invocations of the main function.
 //!
 //! Hints are collected while requests are under way, so that those of several commits travel together. Whoever dispatches must flush before
 //! its process ends or is frozen. A hint that cannot be sent is dropped: its thread is due when its lease has run out, and the recovery,
@@ -9,12 +9,13 @@ mod payload;
 mod runtime;
 mod sender;
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use hark_engine::{Assignment, Dispatcher, Hint, Pool, Pools, SessionId, Surroundings, Timestamp};
+use hark_engine::{Assignment, Dispatcher, Hint, Place, Pool, Pools, SessionId, Surroundings, Timestamp};
 use tracing::warn;
 
 use crate::aws::Aws;
@@ -29,11 +30,14 @@ pub const DELAY_MAX: Duration = Duration::from_secs(900);
 /// An invocation that follows from so many others in a row is left to the recovery, so that a mistake costs little.
 pub const HOPS_MAX: u32 = 10_000;
 
+/// Which function runs the threads of a place.
+pub type FunctionOf = Arc<dyn Fn(&Place) -> String + Send + Sync>;
+
 /// The functions and the queue of an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct LambdaSettings {
-    /// The function that runs threads.
-    pub function: String,
+    /// The names of the functions that run threads.
+    pub function_of: FunctionOf,
     /// Its version or alias, if not the newest.
     pub qualifier: Option<String>,
     /// The address of the queue for hints for later, if there is one.
@@ -48,13 +52,15 @@ pub struct Lambda {
 
 struct Shared {
     sender: Sender,
+    function_of: FunctionOf,
     state: Mutex<State>,
     has_changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    now: Vec<Assignment>,
+    /// By the function that they are for.
+    now: BTreeMap<String, Vec<Assignment>>,
     later: Vec<(Timestamp, Assignment)>,
     /// How many invocations in a row have led to this process.
     hops: u32,
@@ -65,8 +71,9 @@ struct State {
 impl Lambda {
     /// Dispatches to these functions.
     pub fn new(aws: Aws, settings: LambdaSettings) -> Lambda {
-        let shared =
-            Shared { sender: Sender::new(aws, settings), state: Mutex::default(), has_changed: Condvar::new() };
+        let function_of = settings.function_of.clone();
+        let sender = Sender::new(aws, settings);
+        let shared = Shared { sender, function_of, state: Mutex::default(), has_changed: Condvar::new() };
         Lambda { shared: Arc::new(shared), pools: Pools::Only([Pool::default()].into()) }
     }
 
@@ -100,7 +107,7 @@ impl Dispatcher for Lambda {
                 // The recovery finds it in time.
                 Some(until) if until > horizon => {}
                 Some(until) => state.later.push((until, assignment)),
-                None => state.now.push(assignment),
+                None => state.now.entry((self.shared.function_of)(&hint.place)).or_default().push(assignment),
             }
         }
         if state.is_sending || state.is_empty() {
@@ -150,7 +157,7 @@ impl Shared {
                 warn!(hops, "threads are left to the recovery: too many invocations follow from each other");
                 continue;
             }
-            self.sender.send(Threads::cut(now, hops), later, hops);
+            self.sender.send(now, later, hops);
         }
     }
 }

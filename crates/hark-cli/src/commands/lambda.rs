@@ -18,7 +18,9 @@ use std::time::Duration;
 use hark_backends::System;
 use hark_backends::invoker::lambda::{Invocation, Lambda, RuntimeApi, Threads};
 use hark_backends::storage::dynamodb::{self, DynamoSettings};
-use hark_engine::{Assignment, Deadline, Engine, Foreign, Scope, Storage, StorageError, Surroundings, Timestamp};
+use hark_engine::{
+    Assignment, Deadline, Engine, Foreign, Options, Scope, Storage, StorageError, Surroundings, Timestamp,
+};
 use hark_foreign::PicklePlace;
 use hark_lambda::Event;
 use hark_lambda::template::PYTHON;
@@ -66,7 +68,10 @@ pub fn run(words: &[OsString]) -> Result<u8, Failure> {
         Failure::usage("this program runs in functions of AWS Lambda, and AWS_LAMBDA_RUNTIME_API is not set")
     })?;
     let function = match prepared {
-        Ok(prepared) => Function::begin(prepared, Arc::new(table), lambda),
+        Ok(prepared) => {
+            let options = Options { sizes: instance.sizes(), ..session::options(&prepared.project) };
+            Function::begin(prepared, options, Arc::new(table), lambda)
+        }
         Err(failure) => {
             let text = failure.drawn(Style::for_stderr());
             api.fail_to_begin("Hark.CannotBegin", &text).map_err(storage::failure)?;
@@ -127,10 +132,10 @@ struct Function {
 
 impl Function {
     /// Everything that invocations share.
-    fn begin(prepared: Prepared, storage: Arc<dyn Storage>, lambda: Arc<Lambda>) -> Function {
-        let Prepared { project, program, python } = prepared;
+    fn begin(prepared: Prepared, options: Options, storage: Arc<dyn Storage>, lambda: Arc<Lambda>) -> Function {
+        let Prepared { program, python, .. } = prepared;
         let ports = session::ports_with(storage.clone(), python);
-        let engine = Arc::new(Engine::for_assigned(session::options(&project), ports));
+        let engine = Arc::new(Engine::for_assigned(options, ports));
         Function { storage, lambda, engine, program }
     }
 

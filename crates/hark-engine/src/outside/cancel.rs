@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
 use crate::demand::Demand;
+use crate::dispatch::Hint;
 use crate::history::{Event, LogEntry};
 use crate::id::{Stamp, Stamps, ThreadId};
 use crate::record::{Cancelling, Key, Record, SessionState, Versioned};
@@ -38,7 +39,7 @@ impl Outside<'_> {
             Ok(())
         })?;
         let cancelled = self.cancel_rest(Some(stamp), first.into_iter().map(|(thread, _)| thread).collect())?;
-        self.dispatch(&cancelled.into_iter().collect::<Vec<ThreadId>>())?;
+        self.dispatch(&cancelled.into_iter().map(Hint::now).collect::<Vec<Hint>>())?;
         Ok(())
     }
 

@@ -16,8 +16,10 @@ use hark_machine::{Awaited, Effect, Host, Program, Thread};
 
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
+use crate::dispatch::Hint;
 use crate::id::{Stamp, ThreadId};
 use crate::limits::RETRIES_PER_COMMIT_MAX;
+use crate::place::Place;
 use crate::record::{FutureRecord, Key, Live, Record, SessionState, State, Status, Versioned};
 use crate::step;
 use crate::storage::{Range, StorageError, Tenure};
@@ -48,25 +50,25 @@ impl Outside<'_> {
         Ok(())
     }
 
-    /// Puts back the remaining failed threads of a session that is being retried. Returns them.
-    pub(super) fn finish_retry(&self) -> Result<Vec<ThreadId>, StorageError> {
+    /// Puts back the remaining failed threads of a session that is being retried. Returns hints for them.
+    pub(super) fn finish_retry(&self) -> Result<Vec<Hint>, StorageError> {
         let mut stamps = self.stamps();
-        let order = self.failed_threads()?;
-        let mut left = &order[..];
+        let mut hints: Vec<Hint> = self.failed_threads()?.into_iter().map(Hint::now).collect();
+        let mut left = &mut hints[..];
         loop {
             let Some(Versioned { stamp, record: Record::Session(session) }) = self.read(Key::Session)? else {
                 return Err(StorageError::Gone);
             };
             if session.state != SessionState::Running || !session.retrying {
                 // Another process was faster, or has cancelled it.
-                return Ok(order);
+                return Ok(hints);
             }
             let mut commit = Commit::new(stamps.next());
-            let (some, rest) = left.split_at(left.len().min(RETRIES_PER_COMMIT_MAX));
-            if let Some(first) = some.first() {
-                step::note_put_back(stamp, &session, *first, &mut commit);
-                for thread in some {
-                    self.put_back(*thread, &mut commit)?;
+            let count = left.len().min(RETRIES_PER_COMMIT_MAX);
+            if let Some(first) = left.first() {
+                step::note_put_back(stamp, &session, first.thread, &mut commit);
+                for hint in &mut left[..count] {
+                    hint.place = self.put_back(hint.thread, &mut commit)?;
                 }
             } else {
                 let first_stopped = self.read(Key::Live(step::FIRST))?.is_none();
@@ -74,7 +76,7 @@ impl Outside<'_> {
             }
             // After a conflict or a lost answer, the next round reads what is left of these.
             if self.records.commit(&mut commit)? == Outcome::Done {
-                left = rest;
+                left = &mut left[count..];
             }
         }
     }
@@ -121,7 +123,8 @@ impl Outside<'_> {
         Ok(failed)
     }
 
-    fn put_back(&self, thread: ThreadId, commit: &mut Commit) -> Result<(), StorageError> {
+    /// Puts a failed thread back. Returns where it runs.
+    fn put_back(&self, thread: ThreadId, commit: &mut Commit) -> Result<Place, StorageError> {
         let own = [Key::Broken(thread), Key::Future(thread.into()), Key::Live(thread), Key::Unawaited(thread)];
         let mut found = Vec::with_capacity(own.len());
         self.records.read(&own, &mut found)?;
@@ -133,13 +136,15 @@ impl Outside<'_> {
                 if let State::Present(thread) = &mut broken.state {
                     thread.retry(&self.program);
                 }
+                let place = broken.demand.place.clone();
                 step::retry(thread, broken, future, was_awaited, self.surroundings.now(), commit);
+                return Ok(place);
             }
             // A live thread cannot have failed: the file is damaged.
             Some(_) => commit.delete.push(Key::Broken(thread)),
             None => {}
         }
-        Ok(())
+        Ok(Place::default())
     }
 }
 

@@ -6,10 +6,12 @@ use hark_machine::{Error, Value};
 
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
+use crate::dispatch::Hint;
 use crate::failure::Failure;
-use crate::id::{FutureId, Stamps};
+use crate::id::{FutureId, Stamps, ThreadId};
+use crate::place::Pools;
 use crate::record::{FutureRecord, Key, Record, SessionState, Versioned};
-use crate::step::{self, Known, Plan};
+use crate::step::{self, Destinations, Known, Plan};
 use crate::storage::{self, StorageError};
 
 impl Outside<'_> {
@@ -36,7 +38,7 @@ impl Outside<'_> {
         let mut plan = Plan::default();
         // A commit without an answer may be carried out after the next one was tried.
         let mut unanswered = Vec::new();
-        let mut was_awaited = false;
+        let (mut was_awaited, mut hints) = (false, Vec::new());
         loop {
             let known = match self.read(Key::Future(future.clone()))? {
                 // The answer was lost, but the commit was made.
@@ -57,6 +59,7 @@ impl Outside<'_> {
             commit.expect.push((Key::Session, Some(session_stamp)));
             let now = self.surroundings.now();
             step::resolve(&future, known.as_ref(), done.clone(), now, &mut commit, &mut plan);
+            hints = hints_for(&plan, &commit);
             match self.records.commit(&mut commit)? {
                 Outcome::Done => break,
                 Outcome::Conflict => {}
@@ -64,7 +67,7 @@ impl Outside<'_> {
             }
         }
         // Dispatched before the rest, so that the server can begin before the last of many waiters is woken.
-        self.dispatch(&plan.invoke)?;
+        self.dispatch(&hints)?;
         if plan.wake_rest {
             self.wake_rest(&future, &mut stamps)?;
         }
@@ -78,13 +81,21 @@ impl Outside<'_> {
             let waiters = storage::some_waiters(&*self.records, future)?;
             let mut commit = Commit::new(stamps.next());
             step::wake_batch(future, &waiters, outcome, &mut commit, &mut plan);
+            let hints = hints_for(&plan, &commit);
             match self.records.commit(&mut commit)? {
                 Outcome::Done if waiters.is_empty() => return Ok(()),
-                Outcome::Done => self.dispatch(&plan.invoke)?,
+                Outcome::Done => self.dispatch(&hints)?,
                 // It is made again.
                 Outcome::Unknown => {}
                 Outcome::Conflict => outcome = storage::outcome_of(&*self.records, future)?,
             }
         }
     }
+}
+
+/// Hints for the threads that a commit wakes, before it is made.
+fn hints_for(plan: &Plan, commit: &Commit) -> Vec<Hint> {
+    let destinations = Destinations::of(commit, &Pools::All);
+    let hint = |thread: &ThreadId| Hint { place: destinations.place(*thread), ..Hint::now(*thread) };
+    plan.invoke.iter().map(hint).collect()
 }

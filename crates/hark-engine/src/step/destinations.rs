@@ -6,11 +6,14 @@ use crate::commit::Commit;
 use crate::id::ThreadId;
 use crate::place::{Place, Pools};
 use crate::record::Record;
+use crate::size::Sizes;
 
 /// The places of the threads that a commit writes and wakes, and the pools of the process that makes it.
 #[derive(Debug)]
 pub struct Destinations<'a> {
     pools: &'a Pools,
+    /// The sizes of processes, if there are several.
+    sizes: Option<&'a Sizes>,
     /// The pools for whose threads processes are started by hints.
     started: Option<&'a Pools>,
     /// Those that are not the default.
@@ -20,12 +23,17 @@ pub struct Destinations<'a> {
 impl<'a> Destinations<'a> {
     /// Of a program without places, all threads of which are in the default one.
     pub fn without_places(pools: &'a Pools) -> Destinations<'a> {
-        Destinations { pools, started: None, places: BTreeMap::new() }
+        Destinations { pools, sizes: None, started: None, places: BTreeMap::new() }
     }
 
     /// The same where processes are started by hints for threads of some pools.
     pub fn with_started(self, started: Option<&'a Pools>) -> Destinations<'a> {
         Destinations { started, ..self }
+    }
+
+    /// The same for a process of one size, where there are several.
+    pub fn with_sizes(self, sizes: Option<&'a Sizes>) -> Destinations<'a> {
+        Destinations { sizes, ..self }
     }
 
     /// Whether a process is started for each thread that is left to others in this place, and so may be given its lease. One that
@@ -47,7 +55,7 @@ impl<'a> Destinations<'a> {
                 places.insert(*thread, place.clone());
             }
         }
-        Destinations { pools, started: None, places }
+        Destinations { pools, sizes: None, started: None, places }
     }
 
     /// Where a thread runs.
@@ -58,7 +66,7 @@ impl<'a> Destinations<'a> {
     /// Whether this process may continue with a thread. One that any process may cancel is left to be taken: that also takes
     /// its record, wherever the thread would run.
     pub fn may_keep(&self, thread: ThreadId) -> bool {
-        let place = self.places.get(&thread);
-        place.map_or_else(|| self.pools.have_default(), |place| !place.is_anywhere() && self.pools.serve(place))
+        let place = self.place(thread);
+        !place.is_anywhere() && self.pools.serve(&place) && self.sizes.is_none_or(|sizes| sizes.fit(&place))
     }
 }

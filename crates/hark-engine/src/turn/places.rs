@@ -6,11 +6,12 @@ use hark_bytecode::ForeignIndex;
 
 use super::Worker;
 use crate::demand::Demand;
+use crate::dispatch::Hint;
 use crate::id::ThreadId;
 use crate::place::Place;
 use crate::record::{Live, State};
 use crate::session::Session;
-use crate::step::{Destinations, Ending};
+use crate::step::{Destinations, Ending, Loaded};
 
 impl<'a> Worker<'a> {
     /// Notes what a thread demands after a step with this ending. While it makes a call, its place is the call's. Once it is
@@ -20,17 +21,17 @@ impl<'a> Worker<'a> {
         if let State::Present(state) = &live.state {
             live.demand.priority = state.priority(program).unwrap_or(0);
         }
-        if program.has_places() && !matches!(ending, Ending::Calls(_) | Ending::Moves(_) | Ending::Stays) {
+        if self.session.has_places() && !matches!(ending, Ending::Calls(_) | Ending::Moves(_) | Ending::Stays) {
             live.demand.place = if live.stops.is_some() { live.cancelled().place } else { live.home.clone() };
         }
     }
 
     /// Notes where a thread makes a call. Returns whether this process makes it; otherwise the thread moves there first.
     pub(super) fn enter_place_of(&self, foreign: ForeignIndex, live: &mut Live) -> bool {
-        if !self.session.program().has_places() {
+        if !self.session.has_places() {
             return true;
         }
-        live.demand.place = live.home.of_call(foreign, self.session.program());
+        live.demand.place = live.home.of_call(foreign, self.session.program(), self.session.sizes());
         self.session.serves(&live.demand.place)
     }
 
@@ -47,18 +48,35 @@ impl<'a> Worker<'a> {
     pub(super) fn destinations(&self) -> Destinations<'a> {
         let session: &'a Session = self.session;
         let pools = &session.options().pools;
-        let destinations = if self.session.program().has_places() {
+        let destinations = if self.session.has_places() {
             Destinations::of(&self.commit, pools)
         } else {
             Destinations::without_places(pools)
         };
-        destinations.with_started(session.started_pools())
+        destinations.with_started(session.started_pools()).with_sizes(session.sizes())
+    }
+
+    /// Whether this process was given a thread that could do something now and for which it is too small: who wakes a thread may not
+    /// know its place, and who delays hints does not look at it.
+    pub(super) fn is_too_large(&self, loaded: &Loaded, live: &Live) -> bool {
+        let place = &live.demand.place;
+        let is_over = |until| until <= self.session.steady_now();
+        let is_started = || self.session.started_pools().is_some_and(|pools| pools.serve(place));
+        let can_go_on =
+            || live.status.is_in_hand() || loaded.ready.is_some() || live.status.time().is_some_and(is_over);
+        self.session.sizes().is_some_and(|sizes| !sizes.fit(place)) && is_started() && can_go_on()
+    }
+
+    /// Hands a thread on as it is, to a process that is large enough.
+    pub(super) fn hand_on(&self, thread: ThreadId, live: &Live) {
+        let (held, left) = self.session.in_hand.hand_over(thread);
+        self.session.dispatch(&[Hint { place: live.demand.place.clone(), held, left, ..Hint::now(thread) }]);
     }
 
     /// What the mailbox of a thread demands that a step cancels. It may be anywhere.
     pub(super) fn demand_of_cancelled(&self, thread: ThreadId) -> Demand {
         let priority = self.session.demands.priority(thread);
-        let place = if self.session.program().has_places() { Place::anywhere() } else { Place::default() };
+        let place = if self.session.has_places() { Place::anywhere() } else { Place::default() };
         Demand { priority, place }
     }
 }

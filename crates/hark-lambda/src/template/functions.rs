@@ -99,6 +99,7 @@ impl Deployment {
             "HARK_INSTANCE": self.name.as_str(),
             "HARK_CODE": code_name,
             "HARK_TIMERS": { "Ref": "Timers" },
+            "HARK_SIZE": Size::main(&self.settings).text(),
         });
         if let Some(bucket) = &self.contents_bucket {
             variables["HARK_BUCKET"] = json!(bucket);

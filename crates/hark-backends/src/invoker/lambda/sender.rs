@@ -1,5 +1,6 @@
 //! Sends invocations to functions, and messages to the queue.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -53,12 +54,16 @@ impl Sender {
     }
 
     /// Sends all of these. What cannot be sent is given up.
-    pub fn send(&self, now: Vec<Threads>, later: Vec<(Timestamp, Assignment)>, hops: u32) {
+    pub fn send(&self, now: BTreeMap<String, Vec<Assignment>>, later: Vec<(Timestamp, Assignment)>, hops: u32) {
         let services = match self.services() {
             Ok(services) => services,
             Err(error) => return warn!(%error, "hints cannot be sent"),
         };
-        let mut letters: Vec<Letter> = now.iter().map(|threads| self.invocation(services, threads)).collect();
+        let invocation = |function: String, threads| {
+            let cut = Threads::cut(threads, hops);
+            cut.iter().map(|threads| self.invocation(services, &function, threads)).collect::<Vec<_>>()
+        };
+        let mut letters: Vec<Letter> = now.into_iter().flat_map(|(name, threads)| invocation(name, threads)).collect();
         if let Some(queue) = &self.settings.timers {
             letters.extend(messages(services, queue, later, hops));
         }
@@ -76,10 +81,9 @@ impl Sender {
         self.services.get_or_init(connect).as_ref().map_err(Clone::clone)
     }
 
-    fn invocation(&self, services: &Services, threads: &Threads) -> Letter {
+    fn invocation(&self, services: &Services, function: &str, threads: &Threads) -> Letter {
         let base = base(&services.lambda, "lambda");
-        let LambdaSettings { function, qualifier, .. } = &self.settings;
-        let qualifier = qualifier.as_ref().map(|name| format!("?Qualifier={name}")).unwrap_or_default();
+        let qualifier = self.settings.qualifier.as_ref().map(|name| format!("?Qualifier={name}")).unwrap_or_default();
         Letter {
             to_queue: false,
             url: format!("{base}/2015-03-31/functions/{function}/invocations{qualifier}"),

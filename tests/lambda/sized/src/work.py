@@ -1,0 +1,9 @@
+import os
+
+
+def where():
+    """The name of the function of AWS Lambda that makes this call."""
+    return os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+
+
+large = long = where

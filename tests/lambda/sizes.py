@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""`#[memory]` and `#[timeout]` choose functions of AWS Lambda, in the stand-in of tests/lambda/service.py:
+
+    sizes.py HARK [--only NAME] [--rounds N]
+"""
+import argparse
+import time
+from pathlib import Path
+
+from instance import Instance, equal
+
+PROJECT = Path(__file__).resolve().parent / "sized"
+MAIN, LARGE, LONG = "hark-test", "hark-test-m1024-t240", "hark-test-m512-t610"
+
+
+def of(instance):
+    """How many invocations each function had."""
+    return {name: instance.counts[f"of {name}"] for name in (MAIN, LARGE, LONG)}
+
+
+def check_calls(hark, _):
+    """Each call is made by a function that is large enough, and has enough time."""
+    with Instance(hark, project=PROJECT, recover=0) as instance:
+        equal(instance.report(instance.begin("main"))["result"], [MAIN, LARGE, LONG, LONG])
+        # The call that takes long fits where there is more memory, but not into the time there.
+        equal(of(instance), {MAIN: 1, LARGE: 1, LONG: 1})
+        equal((instance.counts["refused"], instance.counts["failed"]), (0, 0))
+
+
+def check_fan_out(hark, _):
+    """Threads that need a large function go there for their calls."""
+    with Instance(hark, project=PROJECT, recover=0) as instance:
+        result = instance.report(instance.begin("fan_out", 40))["result"]
+        assert all(of_large == LARGE and of_main in (MAIN, LARGE) for of_main, of_large in result), result
+        print(f"   40 threads: {of(instance)}", flush=True)
+
+
+def check_home(hark, _):
+    """A thread goes on where its function is at home, whoever wakes it: a command, which knows no sizes, or the queue of timers."""
+    with Instance(hark, project=PROJECT, recover=0) as instance:
+        session = instance.begin("at_home")
+        instance.until(lambda: "future `go/on`" in instance.command("show", session))
+        instance.command("resolve", f"{session}/go/on", "1")
+        equal(instance.report(session)["result"], [LARGE, LARGE])
+        equal(instance.report(instance.begin("sleeps"))["result"], [LARGE, LARGE])
+        equal(instance.counts["failed"], 0)
+
+
+def check_faults(hark, given):
+    """One in ten invocations is lost, and one is doubled."""
+    for seed in range(1, given.rounds + 1):
+        with Instance(hark, project=PROJECT, drop=0.1, double=0.1, seed=seed) as instance:
+            result = instance.report(instance.begin("fan_out", 40), 300)["result"]
+            assert all(of_large == LARGE for _, of_large in result), result
+            print(f"   seed {seed}: {of(instance)}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("hark", type=Path)
+    parser.add_argument("--only", action="append")
+    parser.add_argument("--rounds", type=int, default=1)
+    given = parser.parse_args()
+    checks = {name.removeprefix("check_"): each for name, each in globals().items() if name.startswith("check_")}
+    for name, each in checks.items():
+        if given.only is None or name in given.only:
+            begun = time.monotonic()
+            each(given.hark.resolve(), given)
+            print(f"{name}: {each.__doc__} {time.monotonic() - begun:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
