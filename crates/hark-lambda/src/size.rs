@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use hark_bytecode::{Attributes, Executable};
+use hark_bytecode::{Attributes, Executable, Function, Passing};
 
 use crate::names::InstanceName;
 use crate::settings::InstanceSettings;
@@ -104,8 +104,10 @@ impl Size {
 /// All functions and imports that no function of Lambda is large enough for.
 pub fn sizes_of(program: &Executable, settings: &InstanceSettings) -> Result<Vec<Size>, Vec<BadSize>> {
     let (main, mut others, mut bad) = (Size::main(settings), BTreeSet::new(), Vec::new());
-    // A function that wraps an import has the import's attributes.
-    let own = program.functions.iter().filter(|function| function.foreign.is_none());
+    // A function that wraps an import has the import's attributes, and calls nothing else.
+    let is_wrapper =
+        |function: &Function| function.foreign.is_some() || matches!(function.passing, Passing::AsList { .. });
+    let own = program.functions.iter().filter(|function| !is_wrapper(function));
     let functions = own.map(|function| (&function.name, &function.attributes, false));
     let imports = program.foreign.iter().map(|import| (&import.name, &import.attributes, true));
     // An import without its own memory is called with that of its caller, who may be any function.
