@@ -192,6 +192,7 @@ def check_waiting(story):
     equal(started.stdout.readline(), "asking\n")
     story.until(story.is_asked)
     promise = story.run("promises", "-q", "--deployed")[0].strip()
+    equal([each["key"] for each in story.json("promises", "--deployed")], [None])
     equal(story.run("resolve", "--deployed", promise, "42")[0], "")
     out, _ = started.communicate(timeout=60)
     equal((out, started.returncode), ("42\n", 0))

@@ -54,6 +54,10 @@ pub(crate) const PAUSE_MAX: Duration = Duration::from_millis(640);
 /// A server at an address of its own does not compare the region in a signature with anything.
 pub(crate) const ANY_REGION: &str = "us-east-1";
 
+/// How long a service is looked for that cannot be connected to. It answers no sooner for being asked for longer, and whoever
+/// waits for a command hears nothing meanwhile.
+const UNREACHABLE_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// OS threads that wait for the network.
 const RUNTIME_THREADS: usize = 2;
 
@@ -199,6 +203,8 @@ where
         };
         let pause = drawn_below(bound);
         let may_help = matches!(verdict(&error), Verdict::Again | Verdict::AgainInDoubt);
+        let is_unreachable = matches!(&error, SdkError::DispatchFailure(failure) if failure.is_io());
+        let patience = if is_unreachable { patience.min(UNREACHABLE_TIME_MAX) } else { patience };
         if !may_help || begun.elapsed() + pause > patience {
             return Err(error);
         }

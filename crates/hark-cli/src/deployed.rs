@@ -11,6 +11,9 @@ use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::project::Project;
 
+/// What says where instances are.
+pub const WHERE: &str = "AWS_REGION and AWS_PROFILE, or `region` and `profile` in [storage.dynamodb] of hark.toml,";
+
 /// The file with the instance's name.
 const FILE_NAME: &str = "instance";
 
@@ -60,7 +63,7 @@ pub fn expect(project: &Project, named: Option<&str>) -> Result<InstanceName, Fa
 /// The failure that there is none of this name.
 pub fn no_instance(name: &InstanceName, region: &str) -> Failure {
     Failure::undone(format!("there is no instance `{name}` in {region}"))
-        .with_hint("AWS_REGION and AWS_PROFILE say where it is looked for")
+        .with_hint(format!("{WHERE} say where it is looked for"))
 }
 
 /// Remembers the project's instance.

@@ -127,8 +127,14 @@ fn timers(records: &[Value]) -> Result<Event, BadEvent> {
     records.iter().map(payload).collect::<Result<_, _>>().map(Event::Threads)
 }
 
+/// What an event may have that starts a session.
+const MEMBERS: [&str; 5] = ["function", "args", "key", "request", "wait"];
+
 /// `{"function": "main", "args": [1, 2], "key": "order-17", "wait": false}`
 fn start(event: &Map<String, Value>) -> Result<StartOfSession, BadEvent> {
+    if event.contains_key("function") && event.keys().any(|name| !MEMBERS.contains(&name.as_str())) {
+        return Err(BadEvent::Unknown("it has a member that is not `function`, `args`, `key`, `request` or `wait`"));
+    }
     let text = |name: &str, wrong: &'static str| match event.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -209,6 +215,7 @@ mod tests {
             json!({"function": 1}),
             json!({"function": "main", "args": {"a": 1}}),
             json!({"function": "main", "key": 7}),
+            json!({"function": "main", "argz": [1]}),
             json!({"function": "main", "request": {}}),
             json!({"function": "main", "wait": "no"}),
             json!({"hark": 1}),

@@ -145,7 +145,13 @@ fn open_promises(store: &Store, summary: &Summary) -> Result<Vec<Open>, Failure>
             });
             let waiters: Vec<Waiting> = waiters.collect();
             let since = waiters.iter().filter_map(|waiting| waiting.since).min();
-            Open { session: summary.id.clone(), key: summary.record.about.labels.key.clone(), name, since, waiters }
+            Open {
+                session: summary.id.clone(),
+                key: summary.record.about.labels.given_key().map(str::to_owned),
+                name,
+                since,
+                waiters,
+            }
         })
         .collect();
     open.sort_by_key(|promise| promise.since);

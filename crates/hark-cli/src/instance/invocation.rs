@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Instance;
 use crate::commands::REJECTED;
 use crate::commands::deploy::account;
+use crate::deployed::WHERE;
 use crate::failure::Failure;
 
 /// The kind of a function's error that says what is wrong with the event: no other try of it can succeed.
@@ -79,7 +80,7 @@ fn refused(error: AwsError, instance: &Instance) -> Failure {
     match &**code {
         "ResourceNotFoundException" => {
             Failure::undone(format!("there is no function `{}` with the alias `{}`", instance.main_function(), instance.code))
-                .with_hint("`hark deploy` makes the instance; AWS_REGION and AWS_PROFILE say where it is looked for")
+                .with_hint(format!("`hark deploy` makes the instance; {WHERE} say where it is looked for"))
         }
         "RequestEntityTooLargeException" | "RequestTooLargeException" => too_large("the arguments are too large"),
         "TooManyRequestsException" => Failure::undone(error.to_string()).with_hint(
