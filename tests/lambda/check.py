@@ -137,6 +137,19 @@ def check_dead_letters(hark, _):
         equal((instance.dead_letters[1].body, timers.messages), ("none of Hark's", []))
 
 
+def check_bad_message(hark, _):
+    """A message that cannot be read comes again alone: the timers beside it run at once."""
+    with Instance(hark, recover=0, slots=1) as instance:
+        timers = next(queue for queue in instance.service.queues.values() if queue.name == "hark-test-timers")
+        session = instance.begin("nap", 1)
+        instance.until(lambda: instance.counts["messages"] == 1)
+        for _ in range(5):
+            timers.send("none of Hark's", 1)
+        report = instance.report(session, 20)
+        assert report["took"] < 15, report["took"]
+        equal(instance.counts["failed"], 0)
+
+
 def check_recursion(hark, _):
     """A chain of more invocations than AWS allows by default goes on, because the functions allow it."""
     with Instance(hark, recover=0) as instance:

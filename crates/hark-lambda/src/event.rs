@@ -14,6 +14,8 @@ const OWN: &str = "hark";
 pub enum Event {
     /// To run these threads: payloads as they were sent, by an invocation or through the queue of timers.
     Threads(Vec<Value>),
+    /// The same, beside messages of the queue with these ids, which cannot be read: they come again, and in the end to the dead letters.
+    SomeThreads(Vec<Value>, Vec<String>),
     /// To look for threads that were lost, or are due soon.
     Recover,
     /// To start a session.
@@ -114,7 +116,7 @@ fn key_of(kind: &str, parts: &[&str]) -> String {
     format!("{kind}:{}", &format!("{hash:x}")[..32])
 }
 
-/// Messages of the queue.
+/// Messages of the queue. One that cannot be read does not keep the others from it, if the queue can be told which it is.
 fn timers(records: &[Value]) -> Result<Event, BadEvent> {
     let payload = |record: &Value| {
         let body = record.get("body").and_then(Value::as_str).ok_or(BadEvent::Unknown("a record has no text"))?;
@@ -124,7 +126,18 @@ fn timers(records: &[Value]) -> Result<Event, BadEvent> {
             None => Err(BadEvent::Unknown("a message of the queue is not Hark's")),
         }
     };
-    records.iter().map(payload).collect::<Result<_, _>>().map(Event::Threads)
+    let (mut payloads, mut unreadable) = (Vec::new(), Vec::new());
+    for record in records {
+        match (payload(record), record.get("messageId").and_then(Value::as_str)) {
+            (Ok(payload), _) => payloads.push(payload),
+            (Err(_), Some(id)) => unreadable.push(id.to_owned()),
+            (Err(error), None) => return Err(error),
+        }
+    }
+    Ok(match unreadable.is_empty() {
+        true => Event::Threads(payloads),
+        false => Event::SomeThreads(payloads, unreadable),
+    })
 }
 
 /// What an event may have that starts a session.
@@ -177,6 +190,15 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_cannot_be_read_is_named_and_the_others_are_read() {
+        let threads = json!({"hark": 1, "threads": ["a/0/7/free"], "hops": 3});
+        let message = |id: &str, body: &str| json!({"messageId": id, "body": body, "eventSource": "aws:sqs"});
+        let records = [message("1", "{}"), message("2", &threads.to_string()), message("3", "no JSON")];
+        let wanted = Event::SomeThreads(vec![threads], vec!["1".to_owned(), "3".to_owned()]);
+        assert_eq!(parsed(&json!({ "Records": records })), Ok(wanted));
+    }
+
+    #[test]
     fn a_schedule_says_which_time_it_invokes_for() {
         let keyed = |key: Value| {
             let event = json!({"hark": 1, "schedule": "nightly", "key": key});
@@ -220,7 +242,7 @@ mod tests {
             json!({"function": "main", "wait": "no"}),
             json!({"hark": 1}),
             json!({"Records": [{"body": "{}"}]}),
-            json!({"Records": [{"messageId": "x"}]}),
+            json!({"Records": [{"eventSource": "aws:sqs"}]}),
         ] {
             assert!(matches!(parsed(&bad), Err(BadEvent::Unknown(_))), "{bad}");
         }

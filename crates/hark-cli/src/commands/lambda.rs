@@ -150,6 +150,11 @@ impl Function {
         let event = Event::parse(&invocation.event).map_err(|error| Failure::usage(error.to_string()))?;
         let handled = self.attended(|| match event {
             Event::Threads(payloads) => self.run_threads(payloads).map(Some),
+            Event::SomeThreads(payloads, unreadable) => {
+                let failures = unreadable.iter().map(|id| json!({ "itemIdentifier": id })).collect::<Vec<_>>();
+                self.run_threads(payloads)?;
+                Ok(Some(json!({ "batchItemFailures": failures })))
+            }
             Event::Recover => self.recover().map(Some),
             Event::Start(start) => self.start(start, &invocation.id).map(Some),
             Event::Uploads(starts) => self.start_all(starts).map(Some),
