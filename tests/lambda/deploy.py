@@ -28,6 +28,7 @@ fn on_http(method, path, event) { path }
 fn hourly() { 1 }
 fn main() { long(1) }
 """
+STEPS = "def long(n):\n    return n\n"
 SETTINGS = """
 [instance]
 managed_buckets = ["hark-test-uploads"]
@@ -133,6 +134,7 @@ class Story:
 
     def write(self, memory=512):
         (self.folder / "service.hk").write_text(PROGRAM)
+        (self.folder / "steps.py").write_text(STEPS)
         (self.folder / "hark.toml").write_text(SETTINGS.format(memory=memory))
 
     def run(self, *words, status=0, **more):

@@ -9,7 +9,7 @@ import threading
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
-from deploy import PROGRAM, SETTINGS, environment, expect
+from deploy import PROGRAM, SETTINGS, STEPS, environment, expect
 from stand_in.cloudformation import CloudFormation
 from stand_in.triggers import front
 
@@ -23,13 +23,19 @@ class Deployments:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.environment = environment(server.server_address[1])
         (folder / "service.hk").write_text(PROGRAM)
+        (folder / "steps.py").write_text(STEPS)
         (folder / "no-program").write_text("of the functions: none\n")
 
-    def write(self, memory=512):
-        (self.folder / "hark.toml").write_text(SETTINGS.format(memory=memory) + 'hark_binary = "no-program"\n')
+    def write(self, memory=512, buckets=None):
+        settings = SETTINGS.format(memory=memory)
+        if buckets is not None:
+            kept = [line for line in settings.splitlines() if not line.startswith(("managed_buckets", "upload_triggers"))]
+            settings = "\n".join([*kept, buckets, ""])
+        (self.folder / "hark.toml").write_text(settings + 'hark_binary = "no-program"\n')
 
-    def run(self, *words):
-        done = subprocess.run([self.hark, *words, "--uuid", "shop", "--yes"], cwd=self.folder, env=self.environment, text=True,
+    def run(self, *words, is_agreed=True):
+        agreed = ["--yes"] if is_agreed else []
+        done = subprocess.run([self.hark, *words, "--uuid", "shop", *agreed], cwd=self.folder, env=self.environment, text=True,
                               capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
         return done.returncode, done.stdout, done.stderr
 
@@ -80,6 +86,15 @@ def tell(there):
            (1, "", [f"error: {unchanged}", f"  AWS::Lambda::Function MainFunction: {WHY}"]))
     there.services.failing = {}
     expect("after that, it is changed", there.succeed("again")["code"].split("-")[0], "v2")
+
+    there.write(buckets="")
+    before, there.services.puts = there.stack.template, 0
+    _, _, plan = there.run("deploy", is_agreed=False)
+    lines = plan.splitlines()
+    expect("a plan says where", lines[0], "changes of the instance `shop` in eu-west-1 of the account 123456789012:")
+    stays = "(stays, but no longer belongs to the instance)"
+    expect("what stays", f"  - AWS::S3::Bucket hark-test-uploads {stays}" in lines, True)
+    expect("and changes nothing, not even by an upload", (there.stack.template, there.services.puts), (before, 0))
 
     there.write()
     there.services.failing = {"MainFunction": WHY, "rollback MainFunction": "no such key"}

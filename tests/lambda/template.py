@@ -42,6 +42,7 @@ fn on_http(method, path, event) { long(path) }
 fn hourly() { 1 }
 fn main() { 1 }
 """,
+    "m.py": "def big(x): pass\n\n\ndef long(x): pass\n",
     "vars": "STAGE=test\n",
     "policy.json": json.dumps({
         "Version": "2012-10-17",

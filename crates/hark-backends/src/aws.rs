@@ -40,6 +40,7 @@ pub use error::AwsError;
 pub(crate) use error::refusal_in_json;
 pub use functions::{EVENT_BYTES_MAX, Functions, InvocationError};
 pub use logs::{LogLine, LogLines, Logs};
+pub use query::account_number;
 pub use queues::{QueueMessages, Queues};
 pub(crate) use service::{Request, Service};
 pub(crate) use verdict::{Verdict, chain, lacks_credentials, verdict};

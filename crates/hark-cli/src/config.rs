@@ -1,6 +1,7 @@
 //! `hark.toml`: the existing settings, and reading them.
 
 mod instance;
+mod names;
 mod read;
 mod template;
 

@@ -1,6 +1,7 @@
 //! The package of a function: a zip file. The same files make the same package, byte by byte, so that its hash tells whether
 //! anything has changed.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -46,8 +47,6 @@ pub struct Written {
     pub hash: String,
     /// Its length.
     pub bytes: u64,
-    /// How much its files are together.
-    pub unpacked_bytes: u64,
 }
 
 /// Why there is no package.
@@ -161,42 +160,52 @@ impl Package {
         Ok(())
     }
 
+    /// How large each file is, in bytes, the largest first.
+    ///
+    /// # Errors
+    /// If one cannot be found.
+    pub fn sizes(&self) -> Result<Vec<(&str, u64)>, PackageError> {
+        let size = |entry: &Entry| match &entry.content {
+            Content::Bytes(bytes) => Ok(bytes.len() as u64),
+            Content::File(file) => Ok(fs::metadata(file).map_err(PackageError::of(file))?.len()),
+        };
+        let sizes = self.entries.iter().map(|(path, entry)| Ok((path.as_str(), size(entry)?)));
+        let mut sizes = sizes.collect::<Result<Vec<_>, PackageError>>()?;
+        sizes.sort_by_key(|(_, bytes)| Reverse(*bytes));
+        Ok(sizes)
+    }
+
     /// Writes the zip file.
     ///
     /// # Errors
     /// If one of the files cannot be read, or the zip file not written.
     pub fn write(&self, to: &Path) -> Result<Written, PackageError> {
         let made = File::create(to).map_err(PackageError::of(to))?;
-        let unpacked_bytes = self.write_to(BufWriter::new(made), to)?;
+        self.write_to(BufWriter::new(made), to)?;
         let mut hash = Sha256::new();
         let mut written = File::open(to).map_err(PackageError::of(to))?;
         let bytes = io::copy(&mut written, &mut hash).map_err(PackageError::of(to))?;
-        Ok(Written { hash: format!("{:x}", hash.finalize()), bytes, unpacked_bytes })
+        Ok(Written { hash: format!("{:x}", hash.finalize()), bytes })
     }
 
-    fn write_to(&self, writer: impl Write + Seek, to: &Path) -> Result<u64, PackageError> {
+    fn write_to(&self, writer: impl Write + Seek, to: &Path) -> Result<(), PackageError> {
         let failed = |error: zip::result::ZipError| PackageError::of(to)(io::Error::other(error));
         let mut zip = ZipWriter::new(writer);
-        let mut unpacked_bytes = 0;
         for (path, entry) in &self.entries {
             let options = SimpleFileOptions::default()
                 .compression_method(CompressionMethod::Deflated)
                 .compression_level(Some(COMPRESSION_LEVEL))
                 .unix_permissions(if entry.is_executable { EXECUTABLE_MODE } else { MODE });
             zip.start_file(path, options).map_err(failed)?;
-            unpacked_bytes += match &entry.content {
-                Content::Bytes(bytes) => {
-                    zip.write_all(bytes).map_err(PackageError::of(to))?;
-                    bytes.len() as u64
-                }
+            match &entry.content {
+                Content::Bytes(bytes) => zip.write_all(bytes).map_err(PackageError::of(to))?,
                 Content::File(file) => {
                     let mut reader = File::open(file).map_err(PackageError::of(file))?;
-                    io::copy(&mut reader, &mut zip).map_err(PackageError::of(file))?
+                    io::copy(&mut reader, &mut zip).map_err(PackageError::of(file))?;
                 }
-            };
+            }
         }
-        zip.finish().map_err(failed)?.flush().map_err(PackageError::of(to))?;
-        Ok(unpacked_bytes)
+        zip.finish().map_err(failed)?.flush().map_err(PackageError::of(to))
     }
 }
 
@@ -244,6 +253,15 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_files_are_named_first() {
+        let folder = Folder::new("sizes");
+        let mut package = Package::default();
+        package.add_bytes("a", vec![0; 2]);
+        package.add_file("b", &folder.put("b.py", "12345")).unwrap();
+        assert_eq!(package.sizes().unwrap(), [("b", 5), ("a", 2)]);
+    }
+
+    #[test]
     fn the_same_files_make_the_same_package_whenever_and_in_whichever_order() {
         let folder = Folder::new("same");
         let (one, two) = (folder.put("one.py", "1"), folder.put("two.py", "2"));
@@ -259,7 +277,7 @@ mod tests {
         second.add_bytes("one.py", b"1".to_vec());
         let second = second.write(&b).unwrap();
         assert_eq!(first, second);
-        assert_eq!((first.unpacked_bytes, fs::read(&a).unwrap()), (2, fs::read(&b).unwrap()));
+        assert_eq!(fs::read(&a).unwrap(), fs::read(&b).unwrap());
         let mut third = Package::default();
         third.add_bytes("one.py", b"1".to_vec());
         third.add_bytes("two.py", b"3".to_vec());

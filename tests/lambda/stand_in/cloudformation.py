@@ -60,7 +60,7 @@ class CloudFormation:
 
     def __init__(self, pause=0.001):
         self.pause, self.failing, self.stacks, self.sets, self.objects = pause, {}, {}, {}, {}
-        self.lock = threading.RLock()
+        self.lock, self.puts = threading.RLock(), 0
 
     def answer(self, method, path, headers, body):
         if "/s3/" in headers.get("authorization", ""):
@@ -78,6 +78,7 @@ class CloudFormation:
         """Buckets exist as long as their stack says so."""
         bucket, _, key = path.partition("?")[0].strip("/").partition("/")
         if method == "PUT":
+            self.puts += 1
             self.objects[bucket, key] = body
         found = (bucket, key) in self.objects if key else any(each == bucket for each, _ in self.objects)
         if method == "DELETE":
@@ -104,6 +105,10 @@ class CloudFormation:
     def output(stack, value):
         return stack.name + "-code" if value == {"Ref": "CodeBucket"} else value if isinstance(value, str) else "other"
 
+    @staticmethod
+    def GetCallerIdentity(_):
+        return {"Account": "123456789012"}
+
     def DescribeStackEvents(self, call):
         return {"StackEvents": self.stack(call["StackName"]).events[::-1]}
 
@@ -127,7 +132,8 @@ class CloudFormation:
 
     def DescribeChangeSet(self, call):
         stack, template = self.sets[call["ChangeSetName"]]
-        changes = [{"ResourceChange": {"Action": action, "LogicalResourceId": name, "ResourceType": resource["Type"]}}
+        changes = [{"ResourceChange": {"Action": action, "LogicalResourceId": name, "ResourceType": resource["Type"],
+                                       "PhysicalResourceId": "" if action == "Add" else physical(name, resource)}}
                    for action, name, resource in changes_of(stack.template, template)]
         is_same = stack.template == template
         return {"Status": "FAILED" if is_same else "CREATE_COMPLETE", "StatusReason": NO_CHANGES if is_same else "", "Changes": changes}

@@ -57,6 +57,8 @@ pub struct Change {
     pub action: String,
     /// The resource's name in the template.
     pub logical: String,
+    /// Its name in the account, if it is there.
+    pub physical: Option<String>,
     /// Its type.
     pub kind: String,
     /// Whether it is made anew, and its contents are lost.
@@ -277,6 +279,7 @@ impl CloudFormation {
                 Some(Change {
                     action: text_of(change, "Action")?,
                     logical: text_of(change, "LogicalResourceId")?,
+                    physical: text_of(change, "PhysicalResourceId").filter(|name| !name.is_empty()),
                     kind: text_of(change, "ResourceType")?,
                     is_replaced: text_of(change, "Replacement").is_some_and(|replaced| replaced == "True"),
                 })

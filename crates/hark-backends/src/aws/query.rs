@@ -65,6 +65,15 @@ impl Query {
     }
 }
 
+/// The number of the account whose credentials are used.
+///
+/// # Errors
+/// If it cannot be asked for.
+pub fn account_number(aws: &Aws) -> Result<String, AwsError> {
+    let read = |root: Node<'_, '_>| text_of(child(root, "GetCallerIdentityResult")?, "Account");
+    Query::new(aws, "sts", "2011-06-15")?.call("GetCallerIdentity", &[], read)
+}
+
 /// The element of this name within another, directly.
 pub(super) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
     node.children().find(|child| child.tag_name().name() == name)

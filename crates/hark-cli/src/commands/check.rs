@@ -2,7 +2,7 @@
 
 mod arguments;
 mod calls;
-mod python;
+pub mod python;
 
 use std::io::{self, Write};
 use std::path::Path;

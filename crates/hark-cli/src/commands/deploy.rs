@@ -10,6 +10,7 @@ pub mod stack;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use hark_backends::System;
 use hark_backends::aws::Change;
@@ -22,7 +23,7 @@ use crate::args::Deploy;
 use crate::deployed;
 use crate::failure::Failure;
 use crate::output;
-use crate::project::{self, Project};
+use crate::project::{self, Loaded, Project};
 use account::Account;
 use prepare::Prepared;
 use stack::{FailedChange, Stacking};
@@ -42,7 +43,7 @@ pub fn deploy(wanted: &Deploy) -> Result<u8, Failure> {
 
 /// Deploys the project. If CloudFormation gives up the change, `failed` says more of it than the failure does.
 fn deploy_project(wanted: &Deploy, failed: &OnceCell<FailedChange>) -> Result<u8, Failure> {
-    let mut loaded = project::load(None, wanted.config.path.as_deref())?;
+    let mut loaded = load(wanted.config.path.as_deref())?;
     loaded.project.tell_warnings();
     let name = name_of(wanted, &loaded.project)?;
     // First, because packages take time.
@@ -75,12 +76,29 @@ fn deploy_project(wanted: &Deploy, failed: &OnceCell<FailedChange>) -> Result<u8
              instance make it, move its data elsewhere and delete it"
         ));
     }
-    let package = fs::read(&prepared.package).map_err(|error| Failure::system("cannot read the package", &error))?;
-    stacking.upload(bucket, &prepared.code.key, &package)?;
-    let changed = stacking.change(&prepared.deployment, bucket, is_new)?;
+    let upload = || {
+        let package =
+            fs::read(&prepared.package).map_err(|error| Failure::system("cannot read the package", &error))?;
+        stacking.upload(bucket, &prepared.code.key, &package)
+    };
+    let changed = stacking.change(&prepared.deployment, bucket, is_new, upload)?;
     deployed::remember(project, &prepared.deployment.name)?;
     tell(wanted, &prepared, &account, changed.as_ref())?;
     Ok(FINISHED)
+}
+
+/// The project of the current folder, which must have a program.
+fn load(config: Option<&Path>) -> Result<Loaded, Failure> {
+    let project = project::load_here(config)?;
+    let file = &project.settings.hark_file;
+    if !project.folder.join(file).is_file() {
+        let (file, folder) = (file.display(), project.folder.display());
+        return Err(Failure::usage(format!(
+            "there is no `{file}` in {folder}, which would be the program of the instance"
+        ))
+        .with_hint("`hark init` creates a new project; `hark_file` in hark.toml names another program"));
+    }
+    project::load(None, config)
 }
 
 /// The instance: the one that is named, the last one, or a new one.

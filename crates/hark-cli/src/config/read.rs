@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use clap::ValueEnum;
 
+use super::names;
 use super::{Kind, RuntimeName, SECTIONS, SETTINGS, Setting, Settings, TENURES};
 use crate::age;
 use crate::args::StorageName;
@@ -143,13 +144,21 @@ impl Reader {
                 None => self.wrong_type(setting, "a string", value),
             },
             Kind::Texts => match texts_of(value) {
-                Some(texts) => self.keep_texts(setting.key, texts),
+                Some(texts) => {
+                    if self.accepts(setting.key, value, texts.iter().map(std::slice::from_ref)) {
+                        self.keep_texts(setting.key, texts);
+                    }
+                }
                 None => self.wrong_type(setting, "an array of strings", value),
             },
             Kind::Rows(names) => {
                 let rows = value.get_ref().as_array().map(|rows| rows.iter().map(texts_of).collect::<Option<Vec<_>>>());
                 match rows.flatten().filter(|rows| rows.iter().all(|row| row.len() == names.len())) {
-                    Some(rows) => self.keep_rows(setting.key, rows),
+                    Some(rows) => {
+                        if self.accepts(setting.key, value, rows.iter().map(Vec::as_slice)) {
+                            self.keep_rows(setting.key, rows);
+                        }
+                    }
                     None => {
                         let row = listed(names.iter().map(|name| format!("\"{name}\"")));
                         let message = format!("`{}` must be an array of arrays, each of them [{row}]", setting.key);
@@ -205,6 +214,23 @@ impl Reader {
             },
             None => self.wrong_type(setting, "an integer", value),
         }
+    }
+
+    /// Whether nothing is wrong with the elements of a list. Says what is.
+    fn accepts<'e>(
+        &mut self,
+        key: &str,
+        list: &Spanned<DeValue<'_>>,
+        elements: impl Iterator<Item = &'e [String]>,
+    ) -> bool {
+        let known = self.problems.len();
+        let places = list.get_ref().as_array().into_iter().flatten();
+        for (place, element) in places.zip(elements) {
+            if let Some(complaint) = names::complaint(key, element) {
+                self.error(span_of(place), complaint);
+            }
+        }
+        self.problems.len() == known
     }
 
     fn keep_texts(&mut self, key: &str, texts: Vec<String>) {
@@ -394,18 +420,18 @@ mod tests {
     #[test]
     fn the_settings_of_an_instance_are_read() {
         let text = "[project]\npackage = 'p'\nbuild_cmd = 'make'\n[instance]\nlambda_timeout = 15\nlambda_memory = 10240\n\
-                    env = 'e'\nextra_layers = ['l']\npolicy_file = 'f'\ns3_access = ['a']\nmanaged_buckets = ['b', 'c']\n\
-                    upload_triggers = [['b', 'in/', '']]\nenable_api = true\nschedules = [['rate(1 hour)', 'g']]\n\
+                    env = 'e'\nextra_layers = ['arn:aws:lambda:r:1:layer:l:1']\npolicy_file = 'f'\ns3_access = ['aaa']\nmanaged_buckets = ['bbb', 'ccc']\n\
+                    upload_triggers = [['bbb', 'in/', '']]\nenable_api = true\nschedules = [['rate(1 hour)', 'g']]\n\
                     log_days = 7\nruntime = 'bundled'\npython_version = '3.12'\nbundled_python = 'py'\n\
                     architecture = 'arm64'\nhark_binary = 'h'\n";
-        let trigger = UploadTrigger { bucket: "b".into(), prefix: "in/".into(), suffix: String::new() };
+        let trigger = UploadTrigger { bucket: "bbb".into(), prefix: "in/".into(), suffix: String::new() };
         let expected = Instance {
             settings: InstanceSettings {
                 timeout: 15,
                 memory: 10_240,
-                extra_layers: vec!["l".into()],
-                s3_access: vec!["a".into()],
-                managed_buckets: vec!["b".into(), "c".into()],
+                extra_layers: vec!["arn:aws:lambda:r:1:layer:l:1".into()],
+                s3_access: vec!["aaa".into()],
+                managed_buckets: vec!["bbb".into(), "ccc".into()],
                 upload_triggers: vec![trigger],
                 enable_api: true,
                 schedules: vec![Schedule { expression: "rate(1 hour)".into(), function: "g".into() }],
@@ -432,6 +458,10 @@ mod tests {
             ("lambda_memory = 64", "17 `lambda_memory` must be from 128 to 10240"),
             ("enable_api = 'yes'", "14 `enable_api` must be a boolean, not a string"),
             ("s3_access = 'a'", "13 `s3_access` must be an array of strings, not a string"),
+            (
+                "schedules = [['rate(1 hour)', 'f'], ['every hour', 'g']]",
+                "37 `every hour` is no schedule, such as `rate(5 minutes)`, `cron(0 12 * * ? *)` or `at(2030-01-31T12:00:00)`",
+            ),
             ("s3_access = [1]", "13 `s3_access` must be an array of strings, not an array"),
             (
                 "upload_triggers = [['a']]",

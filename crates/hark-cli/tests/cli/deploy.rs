@@ -11,6 +11,8 @@ fn project(name: &str, settings: &str, program: &str) -> Folder {
     let folder = Folder::new(name);
     folder.write("hark.toml", settings);
     folder.write("service.hk", program);
+    // What programs here import.
+    folder.write("m.py", "def f(*all): pass\n\n\non_upload = f\n");
     folder
 }
 
@@ -49,7 +51,7 @@ fn a_package_has_the_program_and_the_projects_modules() {
     let folder = project(
         "deploy_package",
         "[project]\ndata_dir = 'data'\n",
-        "import \"lib/more.hk\";\nfn main() { more.f() }\n",
+        "import \"lib/more.hk\";\nimport(three, bare.mod, 0);\nfn main() { more.f() + three() }\n",
     );
     folder.write("lib/more.hk", "fn f() { 1 }\n");
     folder.write("unused.hk", "fn g() { 1 }\n");
@@ -57,6 +59,8 @@ fn a_package_has_the_program_and_the_projects_modules() {
     folder.write("src/steps/__pycache__/x.pyc", "");
     folder.write("beside.py", "");
     folder.write("pkg/__init__.py", "");
+    folder.write("bare/mod.py", "def three(): return 3\n");
+    folder.write("unimported/mod.py", "");
     folder.write("notes/private.txt", "");
     folder.write(".secret.py", "");
     template(&folder);
@@ -64,10 +68,12 @@ fn a_package_has_the_program_and_the_projects_modules() {
     let names: Vec<String> =
         zip::ZipArchive::new(file).unwrap().file_names().map(|name| name.unwrap().into_owned()).collect();
     let wanted = [
+        "bare/mod.py",
         "beside.py",
         "bootstrap",
         "hark.toml",
         "lib/more.hk",
+        "m.py",
         "pkg/__init__.py",
         "service.hk",
         "src/steps/__init__.py",
@@ -94,7 +100,7 @@ fn a_project_can_make_its_modules_itself() {
 
 #[test]
 fn a_trigger_may_call_an_import() {
-    let settings = "[instance]\nmanaged_buckets = ['b']\nupload_triggers = [['b', '', '']]\n";
+    let settings = "[instance]\nmanaged_buckets = ['bbb']\nupload_triggers = [['bbb', '', '']]\n";
     let folder = project("deploy_import", settings, "import(on_upload, m, 2);\nfn main() { 1 }\n");
     template(&folder);
     folder.write("service.hk", "#[retry(attempts: 3)] import(on_upload, m, 2);\nfn main() { 1 }\n");
@@ -115,7 +121,12 @@ fn a_bundled_python_is_in_the_package_without_what_only_people_need() {
     ];
     files.iter().for_each(|file| folder.write(&format!("py/{file}"), ""));
     assert_eq!(template(&folder)["Resources"]["MainFunction"]["Properties"]["Runtime"], "provided.al2023");
-    let wanted = ["bootstrap", "hark.toml", "python/bin/python3", "python/lib/python3.12/os.py", "service.hk"];
+    let wanted = ["bootstrap", "hark.toml", "m.py", "python/bin/python3", "python/lib/python3.12/os.py", "service.hk"];
+    assert_eq!(packaged(&folder), wanted);
+    // As `uv` puts it into a folder.
+    let above = "[instance]\nruntime = 'bundled'\nbundled_python = '.'\npython_version = '3.12'\n";
+    folder.write("hark.toml", above);
+    template(&folder);
     assert_eq!(packaged(&folder), wanted);
     folder.write("hark.toml", "[instance]\nruntime = 'bundled'\nbundled_python = 'py'\n");
     deploy(&folder).is(
@@ -140,12 +151,12 @@ fn what_does_not_fit_together_is_said_before_anything_is_made() {
          the program, or hark.toml\n",
     );
     says(
-        "[instance]\nmanaged_buckets = ['b']\nupload_triggers = [['b', '', '']]\n",
+        "[instance]\nmanaged_buckets = ['bbb']\nupload_triggers = [['bbb', '', '']]\n",
         "error: `on_upload` must take 2 arguments, but takes 1\nhint: `upload_triggers` call it with a bucket and a key\n",
     );
     says(
-        "[instance]\nupload_triggers = [['b', '', '']]\n",
-        "error: `upload_triggers` names the bucket `b`, which is not managed\nhint: add it to `managed_buckets`: `hark deploy` \
+        "[instance]\nupload_triggers = [['bbb', '', '']]\n",
+        "error: `upload_triggers` names the bucket `bbb`, which is not managed\nhint: add it to `managed_buckets`: `hark deploy` \
          must be able to change its notifications\n",
     );
     says(
@@ -157,6 +168,11 @@ fn what_does_not_fit_together_is_said_before_anything_is_made() {
         "[instance]\npolicy_file = 'p.json'\n",
         "error: `policy_file` in hark.toml: `p.json` cannot be read: No such file or directory (os error 2)\nhint: it must be a \
          policy of IAM, such as {\"Version\": \"2012-10-17\", \"Statement\": [...]}\n",
+    );
+    says(
+        "[instance]\nruntime = 'bundled'\nbundled_python = 'nope'\n",
+        "error: `bundled_python` in hark.toml: there is no `nope/bin/python3`\nhint: set `bundled_python` to a folder with \
+         `bin/python3`; `uv python install --install-dir FOLDER` makes one\n",
     );
     says(
         "[instance]\nruntime = 'bundled'\n",
@@ -175,4 +191,20 @@ fn what_does_not_fit_together_is_said_before_anything_is_made() {
         "",
         "error: `f` needs 20000 MB of memory, and a function of AWS Lambda has 10240 MB at most; change its `#[memory]`\n",
     );
+}
+
+#[test]
+fn a_deployment_warns_of_imports_as_a_check_does() {
+    let folder = project("deploy_warns", "", "import(f, missing, 1);\nfn main() { f(1) }\n");
+    let ran = deploy(&folder);
+    assert!(ran.status == 0 && ran.stderr.starts_with("warning[HK0027]"), "{ran:?}");
+}
+
+#[test]
+fn a_folder_without_a_program_is_no_instance() {
+    let folder = Folder::new("deploy_nothing");
+    let ran = deploy(&folder);
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.stderr.starts_with("error: there is no `service.hk` in "), "{ran:?}");
+    assert!(ran.stderr.contains("`hark init` creates a new project"), "{ran:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hark_backends::aws::{Aws, AwsError, AwsSettings, Buckets, CloudFormation};
+use hark_backends::aws::{Aws, AwsError, AwsSettings, Buckets, CloudFormation, account_number};
 
 use crate::failure::Failure;
 use crate::project::Project;
@@ -39,6 +39,15 @@ impl Account {
         })?;
         let (stacks, buckets) = (CloudFormation::new(&aws).map_err(failure)?, Buckets::new(&aws).map_err(failure)?);
         Ok(Account { aws, stacks, buckets, region })
+    }
+
+    /// The region and the number of the account, as people are told of it before they agree to something.
+    ///
+    /// # Errors
+    /// If the account cannot be asked for.
+    pub fn place(&self) -> Result<String, Failure> {
+        let number = account_number(&self.aws).map_err(failure)?;
+        Ok(format!("{} of the account {number}", self.region))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The Python of a package whose functions run where there is none.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hark_lambda::package::Package;
 use hark_lambda::template::PYTHON;
@@ -11,17 +12,23 @@ use super::prepare::unpackaged;
 use crate::failure::Failure;
 use crate::project::Project;
 
+/// The program in the folder of a Python.
+const PROGRAM: &str = "bin/python3";
+
 /// Adds the Python in the folder `bundled_python`.
 ///
 /// # Errors
 /// If there is none, or it has another version than the one for which packages are installed.
 pub fn add_to(package: &mut Package, project: &Project) -> Result<(), Failure> {
     let instance = &project.settings.instance;
-    let folder = instance.bundled_python.as_ref().map(|folder| project.folder.join(folder));
-    let folder = folder.filter(|folder| folder.join("bin/python3").is_file()).ok_or_else(|| {
-        Failure::usage("`runtime = \"bundled\"` in hark.toml needs a Python to put into the package").with_hint(
-            "set `bundled_python` to a folder with `bin/python3`; `uv python install --install-dir FOLDER` makes one",
-        )
+    let hint =
+        "set `bundled_python` to a folder with `bin/python3`; `uv python install --install-dir FOLDER` makes one";
+    let set = instance.bundled_python.as_ref().ok_or_else(|| {
+        Failure::usage("`runtime = \"bundled\"` in hark.toml needs a Python to put into the package").with_hint(hint)
+    })?;
+    let folder = python_in(&project.folder.join(set)).ok_or_else(|| {
+        let missing = set.join(PROGRAM).display().to_string();
+        Failure::usage(format!("`bundled_python` in hark.toml: there is no `{missing}`")).with_hint(hint)
     })?;
     let versions = versions(&folder);
     let wanted = &instance.python_version;
@@ -32,6 +39,18 @@ pub fn add_to(package: &mut Package, project: &Project) -> Result<(), Failure> {
         return Err(failure.with_hint(format!("set `python_version = \"{other}\"`, or bundle another Python")));
     }
     package.add_folder(PYTHON, &folder, &|path| is_unneeded(&folder, path)).map_err(unpackaged)
+}
+
+/// The folder of a Python: this one, or the only one with a Python in it, as `uv` makes it.
+fn python_in(folder: &Path) -> Option<PathBuf> {
+    let has_python = |folder: &PathBuf| folder.join(PROGRAM).is_file();
+    if has_python(&folder.to_path_buf()) {
+        return Some(folder.to_path_buf());
+    }
+    let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    // `uv` also makes a link that has only a part of the version in its name.
+    let real: BTreeSet<PathBuf> = entries.filter(has_python).filter_map(|path| fs::canonicalize(path).ok()).collect();
+    real.first().filter(|_| real.len() == 1).cloned()
 }
 
 /// The versions whose standard libraries are in a folder.

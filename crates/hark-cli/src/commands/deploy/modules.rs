@@ -1,6 +1,7 @@
 //! The Python modules of a package: those of the project, and the packages that it needs, installed for the functions' Python
 //! and processors.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +24,9 @@ use crate::project::Project;
 /// predecessor, on which AWS runs Python before 3.12, has 2.26.
 const GLIBC: [u32; 6] = [34, 31, 28, 27, 24, 17];
 const OLD_GLIBC: u32 = 26;
+
+/// What `pip` and `uv` say, in lowercase, if they find no wheel.
+const NO_WHEEL: [&str; 3] = ["no matching distribution", "no usable wheels", "has no wheels"];
 const FIRST_ON_AL2023: u32 = 12;
 
 /// The modules for a package.
@@ -35,6 +39,8 @@ pub struct Modules<'a> {
     pub folder: &'a Path,
     /// Whether the tools are silent.
     pub quiet: bool,
+    /// The first parts of the names of the modules that the program imports.
+    pub imported: BTreeSet<String>,
 }
 
 impl Modules<'_> {
@@ -90,7 +96,8 @@ impl Modules<'_> {
         Err(if instance.build_cmd.is_some() { failure.with_hint("`build_cmd` has not made it") } else { failure })
     }
 
-    /// Adds the project's own modules: all that is in `python_src`, and modules and packages beside the program.
+    /// Adds the project's own modules: all that is in `python_src`, modules and packages beside the program, and folders there that
+    /// the program imports from, which are packages without an `__init__.py`.
     fn add_own(&self, package: &mut Package) -> Result<(), PackageError> {
         let settings = &self.project.settings;
         let folder = &self.project.folder;
@@ -105,7 +112,7 @@ impl Modules<'_> {
             if name.starts_with('.') || skipped.contains(&path) {
                 continue;
             }
-            if path.is_dir() && path.join("__init__.py").is_file() {
+            if path.is_dir() && (path.join("__init__.py").is_file() || self.imported.contains(name)) {
                 package.add_folder(name, &path, &|_| false)?;
             } else if path.is_file() && name.ends_with(".py") {
                 package.add_file(name, &path)?;
@@ -137,12 +144,28 @@ impl Modules<'_> {
         match tools.run(command)? {
             Ended::Well => {}
             Ended::Interrupted(_) => return Err(Failure::undone("the installation of packages was interrupted")),
-            Ended::Badly(said) => return Err(complaint::of_installing(&said, requirements, version)),
+            Ended::Badly(said) => return Err(self.not_installed(&said)),
         }
         // A package without files, such as one that is only named, leaves no folder.
         fs::create_dir_all(&making).map_err(undone)?;
         fs::rename(&making, &installed).map_err(undone)?;
         Ok(Some(installed))
+    }
+
+    /// The failure of an installation. Of a package without wheels `pip` says that there is none.
+    fn not_installed(&self, said: &str) -> Failure {
+        let settings = &self.project.settings;
+        let version = &settings.instance.python_version;
+        let failure = complaint::of_installing(said, &settings.python_requirements, version);
+        let lower = said.to_lowercase();
+        if NO_WHEEL.iter().any(|sign| lower.contains(sign)) {
+            return failure.with_hint(format!(
+                "there is no such package or version, or none with a wheel for Python {version} on {}: other packages are installed by \
+                 a command of your own, `build_cmd` in hark.toml",
+                self.architecture.name()
+            ));
+        }
+        failure
     }
 
     /// The command that installs the required packages into a folder, for the functions' Python and processors.

@@ -11,6 +11,7 @@ use hark_lambda::package::{Package, PackageError, UNPACKED_BYTES_MAX, Written};
 use hark_lambda::template::BOOTSTRAP;
 use hark_lambda::{Architecture, Code, Deployment, InstanceName, InstanceSettings, Runtime, sizes_of};
 
+use super::super::check::python;
 use super::modules::Modules;
 use super::settings;
 use crate::args::Deploy;
@@ -18,6 +19,9 @@ use crate::config::RuntimeName;
 use crate::failure::Failure;
 use crate::program::Compiled;
 use crate::project::{Loaded, Project};
+
+/// How many files are named of a package that is too large.
+const LARGEST: usize = 3;
 
 /// The folder in `data_dir` where packages are put together.
 const FOLDER: &str = "deploy";
@@ -43,8 +47,12 @@ impl Prepared {
         let mut compiled = Compiled::new(loaded);
         // Here `#[memory]` chooses a function of Lambda.
         compiled.diagnostics.retain(|diagnostic| diagnostic.code != DiagnosticCode::NoEffect);
-        let program = compiled.into_executable()?;
         let project = &loaded.project;
+        if let Some(program) = &compiled.executable {
+            let warnings = python::warnings(program, project);
+            compiled.add(warnings);
+        }
+        let program = compiled.into_executable()?;
         let settings = settings::complete(project)?;
         check_entries(&program, &settings)?;
         let sizes = sizes_of(&program, &settings).map_err(|bad| {
@@ -158,19 +166,25 @@ fn package(
     let mut package = Package::default();
     package.add_file(BOOTSTRAP, &hark_binary(project, architecture)?).map_err(unpackaged)?;
     add_program(&mut package, project, program)?;
-    Modules { project, architecture, folder, quiet: wanted.quiet }.add_to(&mut package)?;
-    let written = package.write(path).map_err(unpackaged)?;
-    if written.unpacked_bytes > UNPACKED_BYTES_MAX {
+    let imported = program.foreign.iter().filter_map(|import| import.module.split('.').next());
+    let imported = imported.map(str::to_owned).collect();
+    Modules { project, architecture, folder, quiet: wanted.quiet, imported }.add_to(&mut package)?;
+    let sizes = package.sizes().map_err(unpackaged)?;
+    let bytes: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
+    if bytes > UNPACKED_BYTES_MAX {
+        let megabytes = |bytes: u64| bytes / 1_000_000;
+        let largest = sizes.iter().take(LARGEST).map(|(path, bytes)| format!("`{path}` {} MB", megabytes(*bytes)));
         let failure = Failure::usage(format!(
-            "the package has {} MB of files, and a function of AWS Lambda may have {} MB",
-            written.unpacked_bytes / 1_000_000,
-            UNPACKED_BYTES_MAX / 1_000_000
+            "the package has {} MB of files, and a function of AWS Lambda may have {} MB; the largest are {}",
+            megabytes(bytes),
+            megabytes(UNPACKED_BYTES_MAX),
+            largest.collect::<Vec<_>>().join(", ")
         ));
         let requirements = project.settings.python_requirements.display();
         return Err(failure
             .with_hint(format!("list fewer packages in `{requirements}`, or put some into layers: `extra_layers`")));
     }
-    Ok(written)
+    package.write(path).map_err(unpackaged)
 }
 
 /// Adds the program, where the project has it, and the settings.

@@ -21,6 +21,9 @@ const LAYERS_MAX: usize = 5;
 /// How the names of variables begin that AWS Lambda or Hark sets.
 const RESERVED: [&str; 3] = ["AWS_", "LAMBDA_", "HARK_"];
 
+/// The variables by which a function finds its Python and its packages.
+const KEPT: [&str; 4] = ["LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH"];
+
 /// The settings of a project's instance.
 ///
 /// # Errors
@@ -73,6 +76,11 @@ fn environment(folder: &Path, named: Option<&Path>) -> Result<BTreeMap<String, S
         if RESERVED.iter().any(|start| name.starts_with(start)) {
             return Err(wrong(&format!("`{name}` is set by AWS Lambda or by Hark; choose another name")));
         }
+        if KEPT.contains(&name) {
+            return Err(wrong(&format!(
+                "functions would not find their Python and their packages with another `{name}`"
+            )));
+        }
         variables.insert(name.to_owned(), value.trim().to_owned());
     }
     let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -94,7 +102,11 @@ fn policy(folder: &Path, file: &Path) -> Result<Value, Failure> {
     };
     let text = fs::read_to_string(folder.join(file)).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let policy: Value = serde_json::from_str(&text).map_err(|error| wrong(format!("is no JSON: {error}")))?;
-    if policy.get("Statement").is_none() {
+    let has_statements = match policy.get("Statement") {
+        Some(Value::Array(statements)) => !statements.is_empty(),
+        other => other.is_some_and(Value::is_object),
+    };
+    if !has_statements {
         return Err(wrong("has no `Statement`".to_owned()));
     }
     Ok(policy)
@@ -129,6 +141,8 @@ mod tests {
         }
         let reserved = "vars:1: `AWS_REGION` is set by AWS Lambda or by Hark; choose another name";
         assert_eq!(read("AWS_REGION=x"), Err(reserved.to_owned()));
+        let path = read("PATH=/opt/bin").unwrap_err();
+        assert!(path.starts_with("vars:1: functions would not find their Python"), "{path}");
         let long = format!("A={}", "x".repeat(ENVIRONMENT_BYTES_MAX));
         assert_eq!(read(&long), Err("the variables of `vars` have 4097 bytes, and AWS Lambda allows 4096".to_owned()));
     }

@@ -21,6 +21,9 @@ const TEMPLATE_BYTES_MAX: usize = 51_200;
 /// The state of a stack that could neither be changed nor be put back.
 const CANNOT_ROLL_BACK: &str = "UPDATE_ROLLBACK_FAILED";
 
+/// The types of resources that stay in the account when a template has them no longer: buckets of the project, and earlier code.
+const KEPT: [&str; 3] = ["AWS::S3::Bucket", "AWS::Lambda::Version", "AWS::Lambda::Alias"];
+
 /// Changing a stack.
 pub struct Stacking<'a> {
     /// Where it is.
@@ -77,7 +80,7 @@ impl Stacking<'_> {
     pub fn agree_to_make(&self, deployment: &Deployment, package_bytes: u64) -> Result<(), Failure> {
         let template = deployment.template();
         let resources = template["Resources"].as_object().into_iter().flat_map(|resources| resources.values());
-        self.say(&format!("a new instance, `{}`, in {}:", deployment.name, self.account.region));
+        self.say(&format!("a new instance, `{}`, in {}:", deployment.name, self.account.place()?));
         self.say_counts('+', resources.filter_map(|resource| resource["Type"].as_str()));
         self.say(&format!("  a package of {:.1} MB", package_bytes as f64 / 1e6));
         self.agree("make it?")
@@ -143,11 +146,18 @@ impl Stacking<'_> {
         self.account.buckets.put(bucket, key, package).map_err(failure)
     }
 
-    /// Changes the stack as the deployment says. None if it is so already. A new one was agreed to before.
+    /// Changes the stack as the deployment says. None if it is so already. A new one was agreed to before. `upload` puts the package
+    /// into the bucket, when that is agreed to.
     ///
     /// # Errors
     /// If the change is not agreed to, or fails.
-    pub fn change(&self, deployment: &Deployment, bucket: &str, is_new: bool) -> Result<Option<Vec<Change>>, Failure> {
+    pub fn change(
+        &self,
+        deployment: &Deployment,
+        bucket: &str,
+        is_new: bool,
+        upload: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<Option<Vec<Change>>, Failure> {
         let name = deployment.name.stack();
         let text = deployment.template().to_string();
         let template = if text.len() <= TEMPLATE_BYTES_MAX {
@@ -162,6 +172,7 @@ impl Stacking<'_> {
             return Ok(None);
         };
         if !is_new {
+            self.say(&format!("changes of the instance `{}` in {}:", deployment.name, self.account.place()?));
             for change in &proposed.changes {
                 self.say(&line(change));
             }
@@ -170,6 +181,7 @@ impl Stacking<'_> {
                 return Err(refused);
             }
         }
+        upload()?;
         let known = self.account.stacks.events(&name).map_err(failure)?;
         self.account.stacks.execute(&proposed).map_err(failure)?;
         self.follow_after(&name, &known)?;
@@ -258,6 +270,11 @@ fn line(change: &Change) -> String {
         "Remove" => '-',
         _ => '~',
     };
-    let lost = if change.is_replaced { " (made anew)" } else { "" };
-    format!("  {mark} {} {}{lost}", change.kind, change.logical)
+    let note = match (&*change.action, change.is_replaced) {
+        ("Remove", _) if KEPT.contains(&&*change.kind) => " (stays, but no longer belongs to the instance)",
+        (_, true) => " (made anew)",
+        _ => "",
+    };
+    let name = change.physical.as_deref().filter(|_| change.action == "Remove").unwrap_or(&change.logical);
+    format!("  {mark} {} {name}{note}", change.kind)
 }
