@@ -208,3 +208,14 @@ fn a_folder_without_a_program_is_no_instance() {
     assert!(ran.stderr.starts_with("error: there is no `service.hk` in "), "{ran:?}");
     assert!(ran.stderr.contains("`hark init` creates a new project"), "{ran:?}");
 }
+
+#[test]
+fn the_largest_files_of_a_package_that_is_too_large_are_named() {
+    let folder = project("deploy_large", "", "fn main() { 1 }\n");
+    folder.write("src/big.bin", "");
+    let big = File::options().write(true).open(folder.path().join("src/big.bin")).unwrap();
+    big.set_len(300_000_000).unwrap();
+    let ran = deploy(&folder);
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.stderr.contains("may have 262 MB; the largest are `src/big.bin` 300 MB, `bootstrap` "), "{ran:?}");
+}

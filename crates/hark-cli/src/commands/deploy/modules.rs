@@ -24,9 +24,6 @@ use crate::project::Project;
 /// predecessor, on which AWS runs Python before 3.12, has 2.26.
 const GLIBC: [u32; 6] = [34, 31, 28, 27, 24, 17];
 const OLD_GLIBC: u32 = 26;
-
-/// What `pip` and `uv` say, in lowercase, if they find no wheel.
-const NO_WHEEL: [&str; 3] = ["no matching distribution", "no usable wheels", "has no wheels"];
 const FIRST_ON_AL2023: u32 = 12;
 
 /// The modules for a package.
@@ -144,28 +141,15 @@ impl Modules<'_> {
         match tools.run(command)? {
             Ended::Well => {}
             Ended::Interrupted(_) => return Err(Failure::undone("the installation of packages was interrupted")),
-            Ended::Badly(said) => return Err(self.not_installed(&said)),
+            Ended::Badly(said) => {
+                let machine = self.architecture.name();
+                return Err(complaint::of_installing_wheels(&said, requirements, version, machine));
+            }
         }
         // A package without files, such as one that is only named, leaves no folder.
         fs::create_dir_all(&making).map_err(undone)?;
         fs::rename(&making, &installed).map_err(undone)?;
         Ok(Some(installed))
-    }
-
-    /// The failure of an installation. Of a package without wheels `pip` says that there is none.
-    fn not_installed(&self, said: &str) -> Failure {
-        let settings = &self.project.settings;
-        let version = &settings.instance.python_version;
-        let failure = complaint::of_installing(said, &settings.python_requirements, version);
-        let lower = said.to_lowercase();
-        if NO_WHEEL.iter().any(|sign| lower.contains(sign)) {
-            return failure.with_hint(format!(
-                "there is no such package or version, or none with a wheel for Python {version} on {}: other packages are installed by \
-                 a command of your own, `build_cmd` in hark.toml",
-                self.architecture.name()
-            ));
-        }
-        failure
     }
 
     /// The command that installs the required packages into a folder, for the functions' Python and processors.

@@ -53,7 +53,16 @@ const SIGNS: &[(Cause, &[&str])] = &[
         Cause::OtherPython,
         &["requires a different python", "does not satisfy python", "requires-python", "is not a supported wheel"],
     ),
-    (Cause::NotFound, &["no matching distribution", "was not found in the", "there is no version of"]),
+    (
+        Cause::NotFound,
+        &[
+            "no matching distribution",
+            "was not found in the",
+            "there is no version of",
+            "has no usable wheels",
+            "has no wheels",
+        ],
+    ),
     (Cause::Conflict, &["resolutionimpossible", "conflicting dependencies", "no solution found"]),
     (
         Cause::Build,
@@ -63,6 +72,21 @@ const SIGNS: &[(Cause, &[&str])] = &[
 
 /// The failure of the installation of a file's packages, from the tool's output.
 pub fn of_installing(said: &str, requirements: &Path, version: &str) -> Failure {
+    let missing = format!("there is no such package, or no such version for Python {version}");
+    told(said, requirements, version, &missing)
+}
+
+/// The same where nothing can be compiled, for these processors. `pip` does not tell a package without wheels from none.
+pub fn of_installing_wheels(said: &str, requirements: &Path, version: &str, machine: &str) -> Failure {
+    let missing = format!(
+        "there is no such package or version, or none with a wheel for Python {version} on {machine}; `build_cmd` in hark.toml can \
+         make the package in another way"
+    );
+    told(said, requirements, version, &missing)
+}
+
+/// `missing` is the hint if no package is found.
+fn told(said: &str, requirements: &Path, version: &str, missing: &str) -> Failure {
     let file = requirements.display();
     let lower = said.to_lowercase();
     let found = SIGNS.iter().find(|(_, signs)| signs.iter().any(|sign| lower.contains(sign)));
@@ -80,7 +104,7 @@ pub fn of_installing(said: &str, requirements: &Path, version: &str) -> Failure 
         Some(Cause::OtherPython) => {
             format!("it does not work with Python {version}: choose another one with `python` in hark.toml")
         }
-        Some(Cause::NotFound) => format!("there is no such package, or no such version for Python {version}"),
+        Some(Cause::NotFound) => missing.to_owned(),
         Some(Cause::Conflict) => "these packages conflict: allow other versions of them".into(),
         Some(Cause::Build) => "the package must be compiled, and that failed".into(),
         Some(Cause::Disk) => "free some disk space, then run `hark sync` again".into(),
@@ -131,8 +155,24 @@ fn gist(said: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_package_without_a_wheel_may_be_there_nevertheless() {
+        let hint = |said: &str| match of_installing_wheels(said, Path::new("r.txt"), "3.13", "arm64") {
+            Failure::Undone { hint, .. } => hint.unwrap_or_default(),
+            other => panic!("{other:?}"),
+        };
+        for said in [
+            "ERROR: No matching distribution found for docopt==0.6.2\n",
+            "  × No solution found when resolving dependencies:\n  ╰─▶ Because docopt==0.6.2 has no usable wheels\n",
+        ] {
+            assert!(hint(said).contains("or none with a wheel for Python 3.13 on arm64; `build_cmd`"), "{said}");
+        }
+        let offline = "name resolution\nERROR: No matching distribution found for docopt\n";
+        assert!(hint(offline).starts_with("the package index cannot be reached"));
+    }
+
     /// The message and the hint for this output of a tool.
-    fn told(said: &str) -> (String, String) {
+    fn of(said: &str) -> (String, String) {
         match of_installing(said, Path::new("requirements.txt"), "3.11.7") {
             Failure::Undone { message, hint } => (message, hint.unwrap_or_default()),
             other => panic!("{other:?}"),
@@ -194,10 +234,10 @@ mod tests {
             ("Something else\n\nthe last line\n", "the last line", ""),
         ];
         for (said, gist, hint) in cases {
-            let (message, advice) = told(said);
+            let (message, advice) = of(said);
             assert_eq!(message, format!("the packages of `requirements.txt` cannot be installed: {gist}"));
             assert!(advice.starts_with(hint) && advice.is_empty() == hint.is_empty(), "{said}: {advice}");
         }
-        assert_eq!(told("").0, "the packages of `requirements.txt` cannot be installed");
+        assert_eq!(of("").0, "the packages of `requirements.txt` cannot be installed");
     }
 }
