@@ -47,6 +47,7 @@ const SIGNS: &[(Cause, &[&str])] = &[
             "could not parse requirement",
             "could not open requirements file",
             "unsupported requirement",
+            "invalid marker",
         ],
     ),
     (
@@ -140,6 +141,11 @@ fn gist(said: &str) -> Option<String> {
     if let Some(line) = lines.iter().find(|line| line.contains("No matching distribution")) {
         return marked(line);
     }
+    // `pip` breaks down over a wrong marker. The last line of what it then prints says why, after the name of the exception.
+    if lines.iter().any(|line| line.contains("Traceback (most recent call last)")) {
+        let last = lines.last()?;
+        return Some(last.split_once(": ").map_or(*last, |(_, why)| why).to_owned());
+    }
     let Some((at, text)) = lines.iter().enumerate().find_map(|(at, line)| Some((at, marked(line)?))) else {
         return lines.last().map(|line| (*line).to_owned());
     };
@@ -214,6 +220,12 @@ mod tests {
             (
                 "ERROR: Invalid requirement: 'foo=1': Expected end or semicolon (from line 1 of requirements.txt)\n",
                 "Invalid requirement: 'foo=1': Expected end or semicolon (from line 1 of requirements.txt)",
+                "a line of `requirements.txt` must name a package",
+            ),
+            (
+                "ERROR: Exception:\nTraceback (most recent call last):\n  File \"x.py\", line 1\n\
+                 pip.markers.InvalidMarker: Invalid marker: 'foo == \"bar\"', parse error at 'foo'\n",
+                "Invalid marker: 'foo == \"bar\"', parse error at 'foo'",
                 "a line of `requirements.txt` must name a package",
             ),
             (
