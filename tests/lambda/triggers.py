@@ -68,7 +68,7 @@ def check_http(hark):
         equal(request(instance, "/python"), (200, other, "42"))
         equal(request(instance, "/own"), (201, other, '{"made":1}'))
         equal(instance.counts["invocations"], 7)
-        for path in ("/fails", "/wrong"):
+        for path in ("/fails", "/wrong", "/header", "/infinite", "/large"):
             status, kind, told = request(instance, path)
             equal((status, kind, sorted(json.loads(told))), (500, other, ["error", "session"]))
             assert "secret" not in told, told

@@ -1,6 +1,12 @@
 //! The response to a request of HTTP, in payload format 1.0, from what `on_http` has returned.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
+
+/// How many bytes an answer to Lambda may have.
+const ANSWER_BYTES_MAX: usize = 6 * 1_024 * 1_024;
 
 /// What the function may say of the response.
 const STATUS: &str = "statusCode";
@@ -17,14 +23,25 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// text is its body, and null is a response without content. Everything else is a body of JSON.
 ///
 /// # Errors
-/// If a hash with `statusCode` is no response; the message says why.
+/// If a hash with `statusCode` is no response, the value has a number that JSON cannot represent, or the response is too large for Lambda; the
+/// message says why.
 pub fn of_result(result: &str) -> Result<Value, String> {
+    // Nesting has no limit here. Reports write infinity as Python does, but clients of HTTP need not understand that.
+    if serde_json::from_str::<IgnoredAny>(result).is_err() {
+        return Err("it has a number that JSON cannot represent".to_owned());
+    }
     // What is nested too deeply to be read is not a response itself.
-    match serde_json::from_str(result) {
-        Ok(Value::Object(hash)) if hash.contains_key(STATUS) => of_hash(hash),
-        Ok(Value::String(text)) => Ok(with_body(200, TEXT, &text)),
-        Ok(Value::Null) => Ok(json!({ STATUS: 204, IS_ENCODED: false })),
-        _ => Ok(with_body(200, JSON, result)),
+    let response = match serde_json::from_str(result) {
+        Ok(Value::Object(hash)) if hash.contains_key(STATUS) => of_hash(hash)?,
+        Ok(Value::String(text)) => with_body(200, TEXT, &text),
+        Ok(Value::Null) => json!({ STATUS: 204, IS_ENCODED: false }),
+        _ => with_body(200, JSON, result),
+    };
+    match response.to_string().len() {
+        bytes if bytes > ANSWER_BYTES_MAX => {
+            Err(format!("it has {bytes} bytes, and Lambda passes on {ANSWER_BYTES_MAX} at most"))
+        }
+        _ => Ok(response),
     }
 }
 
@@ -53,14 +70,18 @@ fn of_hash(mut hash: Map<String, Value>) -> Result<Value, String> {
     };
     let mut headers = entries(&mut hash, HEADERS)?;
     let multi_headers = entries(&mut hash, MULTI_HEADERS)?;
+    for name in headers.keys().chain(multi_headers.keys()) {
+        check_name(name)?;
+    }
     for (name, value) in &mut headers {
         *value = header(name, value)?;
     }
     for (name, values) in &multi_headers {
-        let are_texts = values.as_array().is_some_and(|values| values.iter().all(Value::is_string));
-        if !are_texts {
-            return Err(format!("`{name}` in `{MULTI_HEADERS}` is {values}, and must be a list of texts"));
-        }
+        let texts = values.as_array().map(|values| values.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+        let texts = texts
+            .flatten()
+            .ok_or_else(|| format!("`{name}` in `{MULTI_HEADERS}` is {values}, and must be a list of texts"))?;
+        texts.into_iter().try_for_each(|text| check_text(name, text))?;
     }
     let body = match hash.remove(BODY) {
         None | Some(Value::Null) => None,
@@ -73,6 +94,9 @@ fn of_hash(mut hash: Map<String, Value>) -> Result<Value, String> {
             Some(other.to_string())
         }
     };
+    if is_encoded && STANDARD.decode(body.as_deref().unwrap_or_default()).is_err() {
+        return Err(format!("`{IS_ENCODED}` is true, and `{BODY}` is not in Base64"));
+    }
     let mut response = json!({ STATUS: status, HEADERS: headers, IS_ENCODED: is_encoded });
     if !multi_headers.is_empty() {
         response[MULTI_HEADERS] = Value::Object(multi_headers);
@@ -92,10 +116,29 @@ fn entries(hash: &mut Map<String, Value>, name: &str) -> Result<Map<String, Valu
 }
 
 fn header(name: &str, value: &Value) -> Result<Value, String> {
-    match value {
-        Value::String(_) => Ok(value.clone()),
-        Value::Number(_) | Value::Bool(_) => Ok(json!(value.to_string())),
-        _ => Err(format!("`{name}` in `{HEADERS}` is {value}, and must be a text")),
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => return Err(format!("`{name}` in `{HEADERS}` is {value}, and must be a text")),
+    };
+    check_text(name, &text)?;
+    Ok(json!(text))
+}
+
+/// Whether HTTP allows a header with this name: what it calls a token.
+fn check_name(name: &str) -> Result<(), String> {
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_known) {
+        return Err(format!("{} is not the name of a header", json!(name)));
+    }
+    Ok(())
+}
+
+/// Whether a header can have this text.
+fn check_text(name: &str, text: &str) -> Result<(), String> {
+    match text.chars().find(|&letter| letter != '\t' && !(' '..='~').contains(&letter)) {
+        Some(letter) => Err(format!("the header `{name}` has {letter:?}, and HTTP allows printable ASCII")),
+        None => Ok(()),
     }
 }
 
@@ -165,9 +208,34 @@ mod tests {
             (json!({"statusCode": 200, "headers": {"a": null}}), "`a` in `headers` is null"),
             (json!({"statusCode": 200, "multiValueHeaders": {"a": "b"}}), "`a` in `multiValueHeaders` is \"b\""),
             (json!({"statusCode": 200, "isBase64Encoded": 1}), "`isBase64Encoded` is 1"),
+            (json!({"statusCode": 200, "isBase64Encoded": true, "body": "%"}), "`isBase64Encoded` is true"),
+            (json!({"statusCode": 200, "headers": {"bad header": "x"}}), "\"bad header\" is not"),
+            (json!({"statusCode": 200, "headers": {"": "x"}}), "\"\" is not"),
+            (json!({"statusCode": 200, "multiValueHeaders": {"a:": ["x"]}}), "\"a:\" is not"),
+            (json!({"statusCode": 200, "headers": {"a": "1\r\nb: 2"}}), "the header `a` has '\\r'"),
+            (json!({"statusCode": 200, "multiValueHeaders": {"a": ["1", "\u{e4}"]}}), "the header `a` has '\u{e4}'"),
         ] {
             assert!(of_result(&bad.to_string()).is_err_and(|error| error.starts_with(why)), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_number_that_json_cannot_represent_is_an_error() {
+        for bad in ["NaN", "[1, -Infinity]", r#"{"statusCode": 200, "body": {"a": NaN}}"#] {
+            assert!(of_result(bad).is_err_and(|error| error.contains("JSON cannot represent")), "{bad}");
+        }
+        assert_eq!(of_result("\"NaN\"").unwrap()["body"], "NaN");
+        let huge = "9".repeat(400);
+        assert_eq!(of_result(&huge).unwrap()["body"], huge);
+    }
+
+    #[test]
+    fn a_response_that_lambda_does_not_pass_on_is_an_error() {
+        let fits = "a".repeat(ANSWER_BYTES_MAX - 200);
+        assert_eq!(response(&json!(fits))["body"], fits);
+        // Escaped as it travels.
+        let large = "\n".repeat(ANSWER_BYTES_MAX / 2);
+        assert!(of_result(&json!(large).to_string()).is_err_and(|error| error.contains("Lambda passes on")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hark_engine::{FutureRecord, Key, Record, SessionStorage, Versioned, step};
 use hark_lambda::{StartOfSession, response};
-use hark_machine::{Program, Value};
+use hark_machine::{Program, Value, is_too_long};
 use serde_json::Value as Response;
 
 use super::Function;
@@ -102,8 +102,13 @@ impl Client<'_> {
     }
 
     fn response_of(&self, value: &Value) -> Result<Response, Failure> {
-        let text = json_of(value, &self.begun.program)?;
-        Ok(response::of_result(text.trim_end()).unwrap_or_else(|why| {
+        let response = if is_too_long(value) {
+            // Its JSON would be shortened.
+            Err("it is too long".to_owned())
+        } else {
+            response::of_result(json_of(value, &self.begun.program)?.trim_end())
+        };
+        Ok(response.unwrap_or_else(|why| {
             output::tell(&format!("error: `on_http` of session {} has returned no response: {why}\n", self.begun.id));
             response::failed(self.begun.id.as_str())
         }))
