@@ -46,6 +46,23 @@ def check_home(hark, _):
         equal(instance.counts["failed"], 0)
 
 
+def check_pools(hark, _):
+    """Functions run what is in any pool: also when a recovery hands it over, and nobody says that it waits for a worker."""
+    with Instance(hark, project=PROJECT, recover=0) as instance:
+        session = instance.begin("pools")
+        instance.until(lambda: "future `go/on`" in instance.command("show", session))
+        shown = instance.command("show", session)
+        assert "gpu" not in shown.replace('#[pool("gpu")]', ""), shown
+        instance.command("resolve", f"{session}/go/on", "1")
+        equal(instance.report(session)["result"], [MAIN, MAIN])
+        equal(instance.counts["failed"], 0)
+    with Instance(hark, project=PROJECT, drop=0.5, seed=7) as instance:
+        session = instance.begin("pools")
+        instance.until(lambda: "future `go/on`" in instance.command("show", session))
+        instance.command("resolve", f"{session}/go/on", "1")
+        equal(instance.report(session, 300)["result"], [MAIN, MAIN])
+
+
 def check_faults(hark, given):
     """One in ten invocations is lost, and one is doubled."""
     for seed in range(1, given.rounds + 1):

@@ -112,7 +112,7 @@ impl Settings {
             #[cfg(feature = "dynamodb")]
             Some(StorageName::Dynamodb) => true,
             #[cfg(feature = "lambda")]
-            Some(StorageName::Lambda) => true,
+            Some(StorageName::Lambda) => false,
         }
     }
 }

@@ -34,7 +34,10 @@ impl Compiled {
         let file = modules.main();
         let main = Main { path: &source.path, file: file.as_deref(), text: &source.text, form: *form };
         let Compilation { executable, mut diagnostics, sources } = compile_with(main, modules);
-        if project.settings.has_pools(storage) {
+        if storage.or(project.settings.storage).is_some_and(StorageName::is_run_by_functions) {
+            diagnostics.retain(|diagnostic| diagnostic.code != Code::NoEffect);
+            diagnostics.iter_mut().filter(|diagnostic| diagnostic.code == Code::PoolUnused).for_each(tell_of_functions);
+        } else if project.settings.has_pools(storage) {
             diagnostics.retain(|diagnostic| diagnostic.code != Code::PoolUnused);
         }
         Compiled { executable, diagnostics, sources }
@@ -135,6 +138,12 @@ impl Compiled {
         }
         Ok(())
     }
+}
+
+/// Functions of AWS Lambda are chosen by what a call needs, and run what is in any pool.
+fn tell_of_functions(diagnostic: &mut Diagnostic) {
+    "the attribute `pool` chooses nothing in functions of AWS Lambda".clone_into(&mut diagnostic.message);
+    diagnostic.hint = Some("they run what is in any pool; `#[memory(2048)]` chooses a larger function".to_owned());
 }
 
 /// Writes the start and the exclusive end of a label.

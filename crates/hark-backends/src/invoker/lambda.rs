@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use hark_engine::{Assignment, Dispatcher, Hint, Place, Pool, Pools, SessionId, Surroundings, Timestamp};
+use hark_engine::{Assignment, Dispatcher, Hint, Place, Pools, SessionId, Surroundings, Timestamp};
 use tracing::warn;
 
 use crate::aws::Aws;
@@ -47,7 +47,6 @@ pub struct LambdaSettings {
 /// Dispatches hints to functions.
 pub struct Lambda {
     shared: Arc<Shared>,
-    pools: Pools,
 }
 
 struct Shared {
@@ -74,7 +73,7 @@ impl Lambda {
         let function_of = settings.function_of.clone();
         let sender = Sender::new(aws, settings);
         let shared = Shared { sender, function_of, state: Mutex::default(), has_changed: Condvar::new() };
-        Lambda { shared: Arc::new(shared), pools: Pools::Only([Pool::default()].into()) }
+        Lambda { shared: Arc::new(shared) }
     }
 
     /// An invocation begins that has followed from this many others in a row.
@@ -101,7 +100,7 @@ impl Dispatcher for Lambda {
     fn dispatch(&self, session: &SessionId, hints: &[Hint]) {
         let mut state = self.shared.lock();
         let horizon = System.steady_now().after(DELAY_MAX);
-        for hint in hints.iter().filter(|hint| self.pools.serve(&hint.place)) {
+        for hint in hints {
             let assignment = hint.assignment(session);
             match hint.not_before {
                 // The recovery finds it in time.
@@ -125,8 +124,9 @@ impl Dispatcher for Lambda {
         }
     }
 
+    /// A function runs what is in any pool: beside the functions nobody runs threads of an instance.
     fn started_pools(&self) -> Option<&Pools> {
-        Some(&self.pools)
+        Some(&Pools::All)
     }
 }
 

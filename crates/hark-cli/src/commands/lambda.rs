@@ -19,7 +19,7 @@ use hark_backends::System;
 use hark_backends::invoker::lambda::{Invocation, Lambda, RuntimeApi, Threads};
 use hark_backends::storage::dynamodb::{self, DynamoSettings};
 use hark_engine::{
-    Assignment, Deadline, Engine, Foreign, Options, Scope, Storage, StorageError, Surroundings, Timestamp,
+    Assignment, Deadline, Engine, Foreign, Options, Pools, Scope, Storage, StorageError, Surroundings, Timestamp,
 };
 use hark_foreign::PicklePlace;
 use hark_lambda::Event;
@@ -69,7 +69,7 @@ pub fn run(words: &[OsString]) -> Result<u8, Failure> {
     })?;
     let function = match prepared {
         Ok(prepared) => {
-            let options = Options { sizes: instance.sizes(), ..session::options(&prepared.project) };
+            let options = Options { sizes: instance.sizes(), pools: Pools::All, ..session::options(&prepared.project) };
             Function::begin(prepared, options, Arc::new(table), lambda)
         }
         Err(failure) => {

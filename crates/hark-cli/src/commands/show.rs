@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::render::{Lines, Paint, Style, columns, draw_errors, escape};
 use crate::report::{self, Json};
-use crate::storage;
+use crate::storage::{self, Kept};
 
 /// The width of the names before the values.
 const FIELD_COLUMNS: usize = 9;
@@ -99,7 +99,7 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let summary = store.find(wanted.id.as_deref())?;
     let session = store.outside(&summary.id)?;
-    let threads = threads_of(&session, &summary, &store.storage.tenure())?;
+    let threads = threads_of(&session, &summary, &store.storage)?;
     let report = session.report(summary.is_served).map_err(outside_failure)?;
     let executable = session.program().executable();
     let lines = Lines::new(&executable.sources);
@@ -140,12 +140,9 @@ struct Notes {
     retry: Option<String>,
 }
 
-fn threads_of(
-    session: &Outside<'_>,
-    summary: &Summary,
-    tenure: &Tenure<'_>,
-) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
-    let (is_leased, announced) = match tenure {
+fn threads_of(session: &Outside<'_>, summary: &Summary, kept: &Kept) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
+    let has_pools = !kept.is_run_by_functions();
+    let (is_leased, announced) = match kept.tenure() {
         Tenure::Leases(leases) => (true, leases.announced_by_others().map_err(storage::failure)?),
         Tenure::Process | Tenure::Servers(_) => (false, None),
     };
@@ -178,7 +175,7 @@ fn threads_of(
             ThreadStatus::Sleeping(until) => ("sleeping", format!("until {until}")),
             ThreadStatus::Queued(request) => ("waiting", format!("for {}", request.gate)),
             ThreadStatus::Calling(_) if live.waits_for_pool => {
-                ("waiting", waits_in_pool(&live.demand.place.pool(), thread.call.as_ref()))
+                ("waiting", waits_elsewhere(Some(live.demand.place.pool()).filter(|_| has_pools), thread.call.as_ref()))
             }
             ThreadStatus::Calling(_) => ("calling", called(session, calls)),
         };
@@ -187,7 +184,7 @@ fn threads_of(
         if matches!(live.status, ThreadStatus::Calling(_) | ThreadStatus::Sleeping(_)) {
             thread.progress = live.progress.take();
         }
-        thread.pool = live.demand.place.pool_name().filter(|_| is_leased).map(str::to_owned);
+        thread.pool = live.demand.place.pool_name().filter(|_| is_leased && has_pools).map(str::to_owned);
         if let Some(stops) = live.stops {
             let separator = if thread.detail.is_empty() { "" } else { ", " };
             thread.detail = format!("{}{separator}cancelled, until {stops} at most", thread.detail);
@@ -236,10 +233,11 @@ fn waited_for(awaiting: &Awaiting) -> String {
     }
 }
 
-/// "for a worker of pool `gpu` to call infer(3), since 2026-11-28T08:00:00Z"
-fn waits_in_pool(pool: &Pool, call: Option<&Call>) -> String {
+/// "for a worker of pool `gpu` to call infer(3), since 2026-11-28T08:00:00Z". Without pools there are functions of AWS Lambda of several sizes.
+fn waits_elsewhere(pool: Option<Pool>, call: Option<&Call>) -> String {
+    let place = pool.map_or_else(|| "a larger function".to_owned(), |pool| format!("a worker of pool `{pool}`"));
     let call = call.map(|call| format!(" to call {}, since {}", call.shown(ARGUMENTS_WAITING_MAX, false), call.since));
-    format!("for a worker of pool `{pool}`{}", call.unwrap_or_default())
+    format!("for {place}{}", call.unwrap_or_default())
 }
 
 fn called(session: &Outside<'_>, call: Option<(hark_bytecode::ForeignIndex, u32)>) -> String {

@@ -93,19 +93,18 @@ impl Pooled {
 
 /// The note for a pool: "no worker serves pool `gpu`; start one with `hark worker --pool gpu`".
 fn note(pool: &Pool, place: &Place) -> String {
-    if place.is_run_by_functions() {
-        return format!("nothing serves pool `{pool}`: functions of AWS Lambda run what is in no pool");
-    }
     let start = place.command(&format!("worker --pool {pool}"));
     format!("no worker serves pool `{pool}`; start one with `{start}`")
 }
 
 /// Notes for the pools that these sessions need now and that no live process serves.
 pub fn notes(storage: &dyn Storage, sessions: &[SessionId], place: &Place) -> Vec<String> {
+    // Functions do not announce themselves, and run what is in any pool.
+    if place.is_run_by_functions() {
+        return Vec::new();
+    }
     let pooled = Pooled::among(storage, sessions);
-    // Functions do not announce themselves.
-    let own: &[Pool] = if place.is_run_by_functions() { &[Pool::default()] } else { &[] };
-    let unserved = pooled.iter().flat_map(|session| session.unserved(storage, own).unwrap_or_default());
+    let unserved = pooled.iter().flat_map(|session| session.unserved(storage, &[]).unwrap_or_default());
     let pools: BTreeSet<Pool> = unserved.collect();
     pools.iter().map(|pool| note(pool, place)).collect()
 }

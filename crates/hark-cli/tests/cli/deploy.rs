@@ -47,6 +47,20 @@ fn the_template_follows_the_settings_and_the_program() {
 }
 
 #[test]
+fn a_pool_chooses_no_function() {
+    let program = "#[pool(\"gpu\")] #[memory(2048)] import(f, m, 1);\nfn main() { f(1) }\n";
+    for settings in ["", "[sessions]\ntenure = \"threads\"\n", "[project]\nstorage = \"lambda\"\n"] {
+        let folder = project("deploy_pool", settings, program);
+        let ran = deploy(&folder);
+        let told = "warning[HK0039]: the attribute `pool` chooses nothing in functions of AWS Lambda\n";
+        assert!(ran.status == 0 && ran.stderr.starts_with(told), "{settings}: {ran:?}");
+        assert!(!ran.stderr.contains("`memory` has no effect"), "{ran:?}");
+    }
+    let checked = project("check_pool", "[project]\nstorage = \"lambda\"\n", program).hark("check service.hk");
+    assert!(checked.stderr.contains("functions of AWS Lambda") && checked.stderr.contains("1 warning"), "{checked:?}");
+}
+
+#[test]
 fn a_package_has_the_program_and_the_projects_modules() {
     let folder = project(
         "deploy_package",

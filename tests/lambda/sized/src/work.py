@@ -6,4 +6,4 @@ def where():
     return os.environ["AWS_LAMBDA_FUNCTION_NAME"]
 
 
-large = long = where
+large = long = pooled = where

@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use hark_bytecode::{Binding, Executable, Passing};
-use hark_compiler::Code as DiagnosticCode;
 use hark_lambda::package::{Package, PackageError, UNPACKED_BYTES_MAX, Written};
 use hark_lambda::template::BOOTSTRAP;
 use hark_lambda::{Architecture, Code, Deployment, InstanceName, InstanceSettings, Runtime, sizes_of};
@@ -14,7 +13,7 @@ use hark_lambda::{Architecture, Code, Deployment, InstanceName, InstanceSettings
 use super::super::check::python;
 use super::modules::Modules;
 use super::settings;
-use crate::args::Deploy;
+use crate::args::{Deploy, StorageName};
 use crate::config::RuntimeName;
 use crate::failure::Failure;
 use crate::program::Compiled;
@@ -44,9 +43,7 @@ impl Prepared {
     /// # Errors
     /// If the project cannot be deployed: a setting or the program does not allow it, or a file is missing.
     pub fn new(wanted: &Deploy, loaded: &mut Loaded, name: InstanceName) -> Result<Prepared, Failure> {
-        let mut compiled = Compiled::new(loaded);
-        // Here `#[memory]` chooses a function of Lambda.
-        compiled.diagnostics.retain(|diagnostic| diagnostic.code != DiagnosticCode::NoEffect);
+        let mut compiled = Compiled::for_storage(loaded, Some(StorageName::Lambda));
         let project = &loaded.project;
         if let Some(program) = &compiled.executable {
             let warnings = python::warnings(program, project);

@@ -10,6 +10,7 @@ use hark_machine::Program;
 use serde_json::{Value, json};
 
 use super::{Function, config};
+use crate::args::StorageName;
 use crate::commands::kept::outside_failure;
 use crate::entry::Entry;
 use crate::failure::Failure;
@@ -113,6 +114,6 @@ impl Function {
 /// If it is rejected, or cannot be read.
 pub(super) fn compile() -> Result<Arc<Program>, Failure> {
     let mut loaded = project::load(None, config().as_deref())?;
-    let executable = Compiled::new(&mut loaded).into_executable()?;
+    let executable = Compiled::for_storage(&mut loaded, Some(StorageName::Lambda)).into_executable()?;
     Program::new(executable).map(Arc::new).map_err(|error| Failure::usage(error.to_string()))
 }
