@@ -2,6 +2,7 @@
 """Deployments that fail: at each resource of the template in turn, in a CloudFormation that puts everything back as AWS does
 (stand_in/cloudformation.py). `hark deploy` says which resource failed and why, and the next one works."""
 import argparse
+import hashlib
 import json
 import subprocess
 import tempfile
@@ -62,6 +63,7 @@ def tell(there):
     there.write()
     template = json.loads(subprocess.run([there.hark, "deploy", "--dry-run", "-q", "--uuid", "shop"], cwd=there.folder,
                                          capture_output=True, check=True).stdout)
+    (there.folder / ".hark/deploy/package.zip").unlink()
     kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
 
     not_made = "the instance could not be made"
@@ -72,6 +74,9 @@ def tell(there):
             there.fail(name, kind, "UPDATE_ROLLBACK_COMPLETE",
                        f"{not_made}; only the bucket of its code is left (UPDATE_ROLLBACK_COMPLETE):")
     there.succeed("after all that, it is made")
+    packages = {key: hashlib.sha256(body).hexdigest() + ".zip" for (_, key), body in there.services.objects.items()}
+    expect("the package is named after what it is", [key == name for key, name in packages.items()], [True])
+    expect("and is in no file that another deployment could change", list(there.folder.glob(".hark/deploy/*.zip")), [])
     expect("with all resources", sorted(there.stack.template["Resources"]), sorted(kinds))
 
     there.write(memory=1024)

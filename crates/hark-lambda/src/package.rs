@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -40,13 +40,13 @@ enum Content {
     File(PathBuf),
 }
 
-/// A package that was written.
+/// A package as a zip file. It is in no file, which another process could change between its hash and its upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// The SHA-256 of the zip file, in hexadecimal.
+pub struct Zipped {
+    /// The SHA-256 of its bytes, in hexadecimal.
     pub hash: String,
-    /// Its length.
-    pub bytes: u64,
+    /// The zip file.
+    pub bytes: Vec<u8>,
 }
 
 /// Why there is no package.
@@ -90,7 +90,7 @@ impl Package {
     }
 
     /// Adds all files in a folder, but for those that are to be skipped, and those that are made from others. Links are
-    /// followed.
+    /// followed, but not to a folder that this one is in.
     ///
     /// # Errors
     /// If one cannot be found.
@@ -112,7 +112,7 @@ impl Package {
         within: &mut Vec<PathBuf>,
     ) -> Result<(), PackageError> {
         let real = fs::canonicalize(folder).map_err(PackageError::of(folder))?;
-        if within.contains(&real) {
+        if within.iter().any(|outer| outer.starts_with(&real)) {
             return Ok(());
         }
         within.push(real);
@@ -175,37 +175,32 @@ impl Package {
         Ok(sizes)
     }
 
-    /// Writes the zip file.
+    /// The zip file.
     ///
     /// # Errors
-    /// If one of the files cannot be read, or the zip file not written.
-    pub fn write(&self, to: &Path) -> Result<Written, PackageError> {
-        let made = File::create(to).map_err(PackageError::of(to))?;
-        self.write_to(BufWriter::new(made), to)?;
-        let mut hash = Sha256::new();
-        let mut written = File::open(to).map_err(PackageError::of(to))?;
-        let bytes = io::copy(&mut written, &mut hash).map_err(PackageError::of(to))?;
-        Ok(Written { hash: format!("{:x}", hash.finalize()), bytes })
-    }
-
-    fn write_to(&self, writer: impl Write + Seek, to: &Path) -> Result<(), PackageError> {
-        let failed = |error: zip::result::ZipError| PackageError::of(to)(io::Error::other(error));
-        let mut zip = ZipWriter::new(writer);
+    /// If one of the files cannot be read.
+    pub fn zipped(&self) -> Result<Zipped, PackageError> {
+        let failed = |path: &str| {
+            let path = PathBuf::from(path);
+            move |error: zip::result::ZipError| PackageError::File { path, error: io::Error::other(error) }
+        };
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         for (path, entry) in &self.entries {
             let options = SimpleFileOptions::default()
                 .compression_method(CompressionMethod::Deflated)
                 .compression_level(Some(COMPRESSION_LEVEL))
                 .unix_permissions(if entry.is_executable { EXECUTABLE_MODE } else { MODE });
-            zip.start_file(path, options).map_err(failed)?;
+            zip.start_file(path, options).map_err(failed(path))?;
             match &entry.content {
-                Content::Bytes(bytes) => zip.write_all(bytes).map_err(PackageError::of(to))?,
+                Content::Bytes(bytes) => zip.write_all(bytes).map_err(PackageError::of(Path::new(path)))?,
                 Content::File(file) => {
                     let mut reader = File::open(file).map_err(PackageError::of(file))?;
                     io::copy(&mut reader, &mut zip).map_err(PackageError::of(file))?;
                 }
             }
         }
-        zip.finish().map_err(failed)?.flush().map_err(PackageError::of(to))
+        let bytes = zip.finish().map_err(failed("the package"))?.into_inner();
+        Ok(Zipped { hash: format!("{:x}", Sha256::digest(&bytes)), bytes })
     }
 }
 
@@ -242,8 +237,8 @@ mod tests {
         }
     }
 
-    fn names(zip: &Path) -> Vec<String> {
-        let mut archive = ZipArchive::new(File::open(zip).unwrap()).unwrap();
+    fn names(package: &Package) -> Vec<String> {
+        let mut archive = ZipArchive::new(Cursor::new(package.zipped().unwrap().bytes)).unwrap();
         (0..archive.len())
             .map(|index| {
                 let member = archive.by_index(index).unwrap();
@@ -265,23 +260,20 @@ mod tests {
     fn the_same_files_make_the_same_package_whenever_and_in_whichever_order() {
         let folder = Folder::new("same");
         let (one, two) = (folder.put("one.py", "1"), folder.put("two.py", "2"));
-        let (a, b) = (folder.0.join("a.zip"), folder.0.join("b.zip"));
         let mut first = Package::default();
         first.add_file("one.py", &one).unwrap();
         first.add_file("two.py", &two).unwrap();
-        let first = first.write(&a).unwrap();
+        let first = first.zipped().unwrap();
         let file = File::options().append(true).open(&one).unwrap();
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
         let mut second = Package::default();
         second.add_file("two.py", &two).unwrap();
         second.add_bytes("one.py", b"1".to_vec());
-        let second = second.write(&b).unwrap();
-        assert_eq!(first, second);
-        assert_eq!(fs::read(&a).unwrap(), fs::read(&b).unwrap());
+        assert_eq!(first, second.zipped().unwrap());
         let mut third = Package::default();
         third.add_bytes("one.py", b"1".to_vec());
         third.add_bytes("two.py", b"3".to_vec());
-        assert_ne!(third.write(&b).unwrap().hash, first.hash);
+        assert_ne!(third.zipped().unwrap().hash, first.hash);
     }
 
     #[test]
@@ -295,16 +287,15 @@ mod tests {
         fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).unwrap();
         std::os::unix::fs::symlink(folder.0.join("src"), folder.0.join("src/loop")).unwrap();
         std::os::unix::fs::symlink(&run, folder.0.join("src/link")).unwrap();
+        std::os::unix::fs::symlink("/", folder.0.join("src/pkg/everything")).unwrap();
         let mut package = Package::default();
         package.add_folder("python", &folder.0.join("src"), &|path| path.ends_with("secret.txt")).unwrap();
+        assert_eq!(names(&package), ["python/link 755", "python/pkg/__init__.py 644", "python/run 755"]);
         let zip = folder.0.join("p.zip");
-        package.write(&zip).unwrap();
-        assert_eq!(names(&zip), ["python/link 755", "python/pkg/__init__.py 644", "python/run 755"]);
+        fs::write(&zip, package.zipped().unwrap().bytes).unwrap();
         let mut again = Package::default();
         again.add_zip("again", &zip).unwrap();
-        let other = folder.0.join("q.zip");
-        again.write(&other).unwrap();
-        assert_eq!(names(&other)[2], "again/python/run 755");
+        assert_eq!(names(&again)[2], "again/python/run 755");
     }
 
     #[test]

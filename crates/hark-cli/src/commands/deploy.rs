@@ -4,12 +4,12 @@ pub mod account;
 mod bundled;
 mod modules;
 mod prepare;
+mod requirements;
 mod settings;
 pub mod stack;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use hark_backends::System;
@@ -60,7 +60,7 @@ fn deploy_project(wanted: &Deploy, failed: &OnceCell<FailedChange>) -> Result<u8
     let stack = match found {
         Some(stack) => stack,
         None => {
-            stacking.agree_to_make(&prepared.deployment, prepared.package_bytes)?;
+            stacking.agree_to_make(&prepared.deployment, prepared.package.len())?;
             // Whatever happens from here on, `hark destroy` must find it.
             deployed::remember(project, &prepared.deployment.name)?;
             stacking.make_bucket(&prepared.deployment)?
@@ -76,11 +76,7 @@ fn deploy_project(wanted: &Deploy, failed: &OnceCell<FailedChange>) -> Result<u8
              instance make it, move its data elsewhere and delete it"
         ));
     }
-    let upload = || {
-        let package =
-            fs::read(&prepared.package).map_err(|error| Failure::system("cannot read the package", &error))?;
-        stacking.upload(bucket, &prepared.code.key, &package)
-    };
+    let upload = || stacking.upload(bucket, &prepared.code.key, &prepared.package);
     let changed = stacking.change(&prepared.deployment, bucket, is_new, upload)?;
     deployed::remember(project, &prepared.deployment.name)?;
     tell(wanted, &prepared, &account, changed.as_ref())?;

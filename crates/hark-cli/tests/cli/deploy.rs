@@ -233,3 +233,24 @@ fn the_largest_files_of_a_package_that_is_too_large_are_named() {
     assert_eq!(ran.status, 2, "{ran:?}");
     assert!(ran.stderr.contains("may have 262 MB; the largest are `src/big.bin` 300 MB, `bootstrap` "), "{ran:?}");
 }
+
+#[test]
+fn modules_may_be_in_the_projects_own_folder_but_not_outside() {
+    let folder = project("deploy_dot", "[project]\npython_src = '.'\n", "import(f, m, 1);\nfn main() { f(1) }\n");
+    for private in [".git/config", "hark_env.txt", "node_modules/x.py", "env/pyvenv.cfg", ".hark/old"] {
+        folder.write(private, "A=1\n");
+    }
+    folder.write("deep/er/module.py", "");
+    std::os::unix::fs::symlink("/", folder.path().join("deep/everything")).unwrap();
+    for _ in 0..2 {
+        template(&folder);
+        assert_eq!(packaged(&folder), ["bootstrap", "deep/er/module.py", "hark.toml", "m.py", "service.hk"]);
+    }
+    folder.write("hark.toml", "[project]\npython_src = '../lib'\n");
+    deploy(&folder).is(
+        2,
+        "",
+        "error: `python_src` in hark.toml: `../lib` is not in the project's folder\nhint: only files of the project are deployed: \
+         move hark.toml to a folder that has all of them\n",
+    );
+}

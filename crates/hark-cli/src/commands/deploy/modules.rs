@@ -3,20 +3,21 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::{Component, Path, PathBuf};
+use std::process::{self, Command};
 
 use hark_foreign::interpreter::Interpreter;
 use hark_lambda::Architecture;
-use hark_lambda::package::{Package, PackageError};
+use hark_lambda::package::Package;
 use hark_lambda::template::PACKAGES;
 use sha2::{Digest, Sha256};
 
 use super::bundled;
 use super::prepare::unpackaged;
+use super::requirements;
 use crate::commands::sync::complaint;
 use crate::commands::sync::tool::{Ended, Tools};
-use crate::config::RuntimeName;
+use crate::config::{ENV_FILE, RuntimeName};
 use crate::failure::Failure;
 use crate::project::Project;
 
@@ -25,6 +26,26 @@ use crate::project::Project;
 const GLIBC: [u32; 6] = [34, 31, 28, 27, 24, 17];
 const OLD_GLIBC: u32 = 26;
 const FIRST_ON_AL2023: u32 = 12;
+
+/// The name of the folder `python_src` in a package, such as `src`, or nothing if it is the project's own.
+fn source_name(python_src: &Path) -> Result<String, Failure> {
+    let mut names = Vec::new();
+    for part in python_src.components() {
+        match part {
+            Component::CurDir => {}
+            Component::Normal(name) => names.push(name.to_string_lossy()),
+            _ => {
+                let path = python_src.display();
+                let failure =
+                    Failure::usage(format!("`python_src` in hark.toml: `{path}` is not in the project's folder"));
+                return Err(failure.with_hint(
+                    "only files of the project are deployed: move hark.toml to a folder that has all of them",
+                ));
+            }
+        }
+    }
+    Ok(names.join("/"))
+}
 
 /// The modules for a package.
 pub struct Modules<'a> {
@@ -54,7 +75,7 @@ impl Modules<'_> {
                 package.add_zip(PACKAGES, &made).map_err(unpackaged)?;
             }
         } else {
-            self.add_own(package).map_err(unpackaged)?;
+            self.add_own(package)?;
             if let Some(installed) = self.install()? {
                 package.add_folder(PACKAGES, &installed, &|_| false).map_err(unpackaged)?;
             }
@@ -95,27 +116,40 @@ impl Modules<'_> {
 
     /// Adds the project's own modules: all that is in `python_src`, modules and packages beside the program, and folders there that
     /// the program imports from, which are packages without an `__init__.py`.
-    fn add_own(&self, package: &mut Package) -> Result<(), PackageError> {
+    fn add_own(&self, package: &mut Package) -> Result<(), Failure> {
         let settings = &self.project.settings;
         let folder = &self.project.folder;
-        let source = folder.join(&settings.python_src);
+        let named = source_name(&settings.python_src)?;
+        let source = folder.join(&named);
+        let is_private = |path: &Path| self.is_private(path);
         if source.is_dir() {
-            package.add_folder(&settings.python_src.to_string_lossy(), &source, &|_| false)?;
+            package.add_folder(&named, &source, &is_private).map_err(unpackaged)?;
         }
-        let skipped = [folder.join(&settings.data_dir), source];
         let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
         for path in entries.flatten().map(|entry| entry.path()) {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            if name.starts_with('.') || skipped.contains(&path) {
+            if path == source || is_private(&path) {
                 continue;
             }
             if path.is_dir() && (path.join("__init__.py").is_file() || self.imported.contains(name)) {
-                package.add_folder(name, &path, &|_| false)?;
+                package.add_folder(name, &path, &is_private).map_err(unpackaged)?;
             } else if path.is_file() && name.ends_with(".py") {
-                package.add_file(name, &path)?;
+                package.add_file(name, &path).map_err(unpackaged)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a file or folder is none of the project's modules: hidden, Hark's own, with secrets, or made by tools.
+    fn is_private(&self, path: &Path) -> bool {
+        let settings = &self.project.settings;
+        let variables = settings.instance.env.as_deref().unwrap_or(Path::new(ENV_FILE));
+        let own = [settings.data_dir.as_path(), variables].map(|own| self.project.folder.join(own));
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with('.')
+            || name == "node_modules"
+            || path.join("pyvenv.cfg").is_file()
+            || own.iter().any(|own| own == path)
     }
 
     /// Installs the required packages, unless that was done before. None if there are none.
@@ -128,12 +162,18 @@ impl Modules<'_> {
             return Ok(None);
         }
         let version = &settings.instance.python_version;
-        let hash = Sha256::digest([&text, version.as_str(), self.architecture.name()].join("\n"));
+        let all = requirements::texts(&self.project.folder.join(requirements));
+        let hash = Sha256::digest([&all.join("\n"), version.as_str(), self.architecture.name()].join("\n"));
         let installed = self.folder.join(format!("packages-{}", &format!("{hash:x}")[..16]));
         if installed.is_dir() {
-            return Ok(Some(installed));
+            if requirements::are_all_named(&all) {
+                return Ok(Some(installed));
+            }
+            // What is at a place may have changed.
+            fs::remove_dir_all(&installed)
+                .map_err(|error| Failure::undone(format!("`{}`: {error}", installed.display())))?;
         }
-        let making = installed.with_extension("making");
+        let making = installed.with_extension(format!("making-{}", process::id()));
         let _ = fs::remove_dir_all(&making);
         let tools = Tools::new(&self.project.folder, self.quiet)?;
         let command = self.command(&tools, &making);
@@ -148,7 +188,11 @@ impl Modules<'_> {
         }
         // A package without files, such as one that is only named, leaves no folder.
         fs::create_dir_all(&making).map_err(undone)?;
-        fs::rename(&making, &installed).map_err(undone)?;
+        match fs::rename(&making, &installed) {
+            // Another deployment from here was quicker.
+            Err(_) if installed.is_dir() => drop(fs::remove_dir_all(&making)),
+            renamed => renamed.map_err(undone)?,
+        }
         Ok(Some(installed))
     }
 

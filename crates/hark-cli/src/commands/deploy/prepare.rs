@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use hark_bytecode::{Binding, Executable, Passing};
-use hark_lambda::package::{Package, PackageError, UNPACKED_BYTES_MAX, Written};
+use hark_lambda::package::{Package, PackageError, UNPACKED_BYTES_MAX, Zipped};
 use hark_lambda::template::BOOTSTRAP;
 use hark_lambda::{Architecture, Code, Deployment, InstanceName, InstanceSettings, Runtime, sizes_of};
 
@@ -31,10 +31,8 @@ pub struct Prepared {
     pub deployment: Deployment,
     /// What the functions run.
     pub code: Code,
-    /// The package with it.
-    pub package: PathBuf,
-    /// How large that is, in bytes.
-    pub package_bytes: u64,
+    /// The package with it: a zip file.
+    pub package: Vec<u8>,
 }
 
 impl Prepared {
@@ -57,8 +55,11 @@ impl Prepared {
             Failure::usage(all.join("\n"))
         })?;
         let architecture = architecture(project)?;
-        let path = project.folder.join(&project.settings.data_dir).join(FOLDER).join("package.zip");
-        let package = package(wanted, project, &program, architecture, &path)?;
+        let folder = project.folder.join(&project.settings.data_dir).join(FOLDER);
+        let package = package(wanted, project, &program, architecture, &folder)?;
+        if wanted.dry_run {
+            leave(&package, &folder)?;
+        }
         let code = Code {
             key: format!("{}.zip", package.hash),
             hash: package.hash,
@@ -77,7 +78,7 @@ impl Prepared {
             contents_bucket: project.settings.dynamodb.bucket.clone(),
             existing_buckets: Vec::new(),
         };
-        Ok(Prepared { deployment, code, package: path, package_bytes: package.bytes })
+        Ok(Prepared { deployment, code, package: package.bytes })
     }
 }
 
@@ -156,9 +157,8 @@ fn package(
     project: &Project,
     program: &Executable,
     architecture: Architecture,
-    path: &Path,
-) -> Result<Written, Failure> {
-    let folder = path.parent().unwrap_or(path);
+    folder: &Path,
+) -> Result<Zipped, Failure> {
     fs::create_dir_all(folder).map_err(|error| Failure::undone(format!("`{}`: {error}", folder.display())))?;
     let mut package = Package::default();
     package.add_file(BOOTSTRAP, &hark_binary(project, architecture)?).map_err(unpackaged)?;
@@ -181,7 +181,15 @@ fn package(
         return Err(failure
             .with_hint(format!("list fewer packages in `{requirements}`, or put some into layers: `extra_layers`")));
     }
-    package.write(path).map_err(unpackaged)
+    package.zipped().map_err(unpackaged)
+}
+
+/// Leaves a package where people can look at it. Another process may do so at the same time.
+fn leave(package: &Zipped, folder: &Path) -> Result<(), Failure> {
+    let making = folder.join(format!("package-{}.making", std::process::id()));
+    let to = folder.join("package.zip");
+    let left = fs::write(&making, &package.bytes).and_then(|()| fs::rename(&making, &to));
+    left.map_err(|error| Failure::undone(format!("`{}` cannot be written: {error}", to.display())))
 }
 
 /// Adds the program, where the project has it, and the settings.

@@ -15,6 +15,9 @@ use crate::project::Project;
 /// How long the names and values of environment variables may be together, in bytes, for a function of AWS Lambda.
 const ENVIRONMENT_BYTES_MAX: usize = 4096;
 
+/// How much of that Hark's own variables take at most: the names of the instance, its queue and its bucket, and Python's paths.
+const OWN_BYTES_MAX: usize = 500;
+
 /// How many layers a function of AWS Lambda may have.
 const LAYERS_MAX: usize = 5;
 
@@ -84,9 +87,9 @@ fn environment(folder: &Path, named: Option<&Path>) -> Result<BTreeMap<String, S
         variables.insert(name.to_owned(), value.trim().to_owned());
     }
     let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if bytes > ENVIRONMENT_BYTES_MAX {
+    if bytes + OWN_BYTES_MAX > ENVIRONMENT_BYTES_MAX {
         let failure = Failure::usage(format!(
-            "the variables of `{}` have {bytes} bytes, and AWS Lambda allows {ENVIRONMENT_BYTES_MAX}",
+            "the variables of `{}` have {bytes} bytes, and AWS Lambda allows {ENVIRONMENT_BYTES_MAX}, of which Hark needs {OWN_BYTES_MAX}",
             file.display()
         ));
         return Err(failure.with_hint("put what is long into a file of the project, or into a bucket"));
@@ -144,6 +147,10 @@ mod tests {
         let path = read("PATH=/opt/bin").unwrap_err();
         assert!(path.starts_with("vars:1: functions would not find their Python"), "{path}");
         let long = format!("A={}", "x".repeat(ENVIRONMENT_BYTES_MAX));
-        assert_eq!(read(&long), Err("the variables of `vars` have 4097 bytes, and AWS Lambda allows 4096".to_owned()));
+        assert_eq!(
+            read(&long),
+            Err("the variables of `vars` have 4097 bytes, and AWS Lambda allows 4096, of which Hark needs 500"
+                .to_owned())
+        );
     }
 }

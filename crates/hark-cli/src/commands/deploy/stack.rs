@@ -77,7 +77,7 @@ impl Stacking<'_> {
     ///
     /// # Errors
     /// If it is not.
-    pub fn agree_to_make(&self, deployment: &Deployment, package_bytes: u64) -> Result<(), Failure> {
+    pub fn agree_to_make(&self, deployment: &Deployment, package_bytes: usize) -> Result<(), Failure> {
         let template = deployment.template();
         let resources = template["Resources"].as_object().into_iter().flat_map(|resources| resources.values());
         self.say(&format!("a new instance, `{}`, in {}:", deployment.name, self.account.place()?));
