@@ -19,7 +19,7 @@ use hark_engine::foreign::{Answer, CallSink};
 use hark_engine::outside::Outside;
 use hark_engine::{
     Assignment, Call, CallId, Deadline, Dispatcher, Engine, Foreign, Hint, Options, Pools, Ports, Scope, SessionId,
-    SessionState, Size, Sizes, Start, Storage, Surroundings,
+    SessionState, Size, Sizes, Start, Storage, Surroundings, Timestamp,
 };
 use hark_machine::{Program, Value};
 use server::{Server, new_table};
@@ -66,6 +66,28 @@ impl Foreign for Functions {
     fn cancel_call(&self, _: &CallId) {}
 }
 
+/// What is around a process after this much time has passed.
+#[derive(Debug)]
+struct Later(Duration);
+
+impl Surroundings for Later {
+    fn now(&self) -> Timestamp {
+        System.now().after(self.0)
+    }
+
+    fn steady_now(&self) -> Timestamp {
+        System.steady_now().after(self.0)
+    }
+
+    fn pause(&self, duration: Duration) {
+        System.pause(duration);
+    }
+
+    fn random(&self) -> u64 {
+        System.random()
+    }
+}
+
 /// A table, and the hints for its threads.
 struct Service {
     server: Server,
@@ -95,11 +117,15 @@ impl Service {
     }
 
     fn sized_engine(&self, sizes: Option<Sizes>) -> Arc<Engine> {
+        self.engine_in(Arc::new(System), sizes)
+    }
+
+    fn engine_in(&self, surroundings: Arc<dyn Surroundings>, sizes: Option<Sizes>) -> Arc<Engine> {
         let ports = Ports {
             storage: self.storage(),
             invoker: Arc::new(Threads::new(1)),
             foreign: self.functions.clone(),
-            surroundings: Arc::new(System),
+            surroundings,
         };
         Arc::new(Engine::for_assigned(Options { sizes, ..Options::default() }, ports))
     }
@@ -129,7 +155,10 @@ impl Service {
     }
 
     fn run_in(&self, engine: &Engine, hints: &[(SessionId, Hint)], time: Duration) {
-        let now = System.steady_now();
+        self.run_at(System.steady_now(), engine, hints, time);
+    }
+
+    fn run_at(&self, now: Timestamp, engine: &Engine, hints: &[(SessionId, Hint)], time: Duration) {
         engine.set_deadline(Some(Deadline::new(now, now.after(time), Duration::from_millis(100))));
         let stop = AtomicBool::new(false);
         let assignments: Vec<Assignment> = hints.iter().map(|(session, hint)| hint.assignment(session)).collect();
@@ -235,6 +264,45 @@ fn a_timer_is_a_hint_for_later() {
     assert_eq!((recovered.threads, recovered.timers), (0, 1));
     assert_eq!(service.run_all(LEASE), 1);
     assert_eq!(service.state(&id), SessionState::Finished);
+}
+
+/// Nobody delays a hint for that long, so it is lost, and the recovery that runs when it is almost due sends it.
+#[test]
+fn a_timer_that_runs_out_much_later_is_a_hint_of_a_recovery() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin("fn main() { print(\"begun\"); sleep(3600); print(\"rested\"); 1 }");
+    let first = service.take_hints();
+    service.run(&first, LEASE);
+    let sent = service.take_hints();
+    let [(_, Hint { not_before: Some(due), .. })] = sent[..] else { panic!("{sent:?}") };
+    let recover = |passed: u64| {
+        let later = Later(Duration::from_secs(passed));
+        let horizon = later.steady_now().after(Duration::from_secs(90));
+        let recovered = service.engine_in(Arc::new(later), None).recover(horizon).unwrap();
+        (recovered.threads, recovered.timers)
+    };
+    assert_eq!((recover(0), recover(3_500)), ((0, 0), (0, 0)));
+    // Two recoveries in a row send it.
+    assert_eq!((recover(3_515), recover(3_575)), ((0, 1), (0, 1)));
+    let hints = service.take_hints();
+    assert!(hints.len() == 2 && hints.iter().all(|(_, hint)| hint.not_before == Some(due)), "{hints:?}");
+    let run = |passed: u64, hint: &(SessionId, Hint)| {
+        let later = Arc::new(Later(Duration::from_secs(passed)));
+        let engine = service.engine_in(later.clone(), None);
+        service.run_at(later.steady_now(), &engine, std::slice::from_ref(hint), LEASE);
+    };
+    // One that is delivered too early is sent again, for the same time.
+    run(3_580, &hints[0]);
+    let again = service.take_hints();
+    assert!(matches!(again[..], [(_, Hint { not_before: Some(until), .. })] if until == due), "{again:?}");
+    for hint in hints.iter().chain(&again) {
+        run(3_601, hint);
+    }
+    assert_eq!(service.state(&id), SessionState::Finished);
+    let storage = service.storage();
+    let report = Outside::open(&*storage, &System, &id).unwrap().report(true).unwrap();
+    let printed: Vec<&str> = report.output.iter().map(|item| item.text.trim_end()).collect();
+    assert_eq!(printed, ["begun", "rested"]);
 }
 
 #[test]
