@@ -9,6 +9,7 @@ Each check has an instance of its own. `faults` is repeated with `--rounds` seed
 import argparse
 import contextlib
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,7 +73,9 @@ def check_computing(hark, _):
 def check_timeout(hark, _):
     """A call that takes too long fails before the function's end."""
     with Instance(hark, recover=0, timeout=6) as instance:
-        equal(instance.report(instance.begin("hung", 60))["result"], "timeout")
+        kind, message = instance.report(instance.begin("hung", 60))["result"]
+        equal(kind, "timeout")
+        assert re.fullmatch(r"`src.steps.hang` did not end within the [0-4](\.\d)? s that its invocation had left; .*`lambda_timeout`.*", message), message
         equal(instance.counts["failed"], 0)
 
 

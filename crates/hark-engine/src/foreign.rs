@@ -43,6 +43,8 @@ pub struct Call {
     /// The time limit, counted from when a process begins the call, without the time in the queue. At the limit the
     /// call is stopped, with an error of kind `"timeout"`.
     pub timeout: Option<Duration>,
+    /// Whether that is what is left of this process's time, and the program allows more.
+    pub ends_with_process: bool,
     /// Among waiting calls, those with a higher priority go first.
     pub priority: i32,
     /// Whether the result is still wanted.

@@ -52,6 +52,7 @@ fn call(function: &str, argument: Value) -> Call {
         id: "0190-session/0/1".into(),
         attempt: 1,
         timeout: None,
+        ends_with_process: false,
         priority: 0,
         rate: None,
         unwanted: Default::default(),

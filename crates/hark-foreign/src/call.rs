@@ -28,6 +28,8 @@ pub struct Call {
     pub attempt: u32,
     /// The time limit, counted from when a worker takes the call.
     pub timeout: Option<Duration>,
+    /// Whether that is what is left of an invocation, and the program allows more.
+    pub ends_with_process: bool,
     /// Waiting calls with a higher priority go first.
     pub priority: i32,
     /// How many calls with this rate may begin within its period.
@@ -66,9 +68,18 @@ impl Call {
 
     /// The error of a call that exceeded its time limit.
     pub fn timed_out(&self) -> Error {
-        let seconds = self.timeout.unwrap_or_default().as_secs_f64();
-        let unit = if seconds == 1.0 { "second" } else { "seconds" };
-        Error::new("timeout", format!("{} did not end within {seconds} {unit}", self.described()))
+        let (name, seconds) = (self.described(), self.timeout.unwrap_or_default().as_secs_f64());
+        let message = if self.ends_with_process {
+            let rounded = (seconds * 10.0).round() / 10.0;
+            format!(
+                "{name} did not end within the {rounded} s that its invocation had left; `#[timeout]` before the import, or a \
+                 longer `lambda_timeout`, gives it more time"
+            )
+        } else {
+            let unit = if seconds == 1.0 { "second" } else { "seconds" };
+            format!("{name} did not end within {seconds} {unit}")
+        };
+        Error::new("timeout", message)
     }
 
     /// The error of a call cancelled by Hark.

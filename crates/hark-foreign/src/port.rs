@@ -71,6 +71,7 @@ impl PythonPool {
             id: call.id.to_string(),
             attempt: call.attempt,
             timeout: call.timeout,
+            ends_with_process: call.ends_with_process,
             priority: call.priority,
             rate: rate.map(|rate| rate_of(rate, foreign)),
             unwanted: call.unwanted,

@@ -421,6 +421,7 @@ mod tests {
             id: id.into(),
             attempt: 1,
             timeout: None,
+            ends_with_process: false,
             priority,
             rate: None,
             unwanted: Default::default(),

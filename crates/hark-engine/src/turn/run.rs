@@ -287,8 +287,10 @@ impl Worker<'_> {
         pending.is_queued &= waits;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
         // A cancelled thread's call must end before the thread is stopped, and any call before its process is.
-        let ends = live.stops.into_iter().chain(deadline.map(|deadline| deadline.calls_end));
-        let timeout = timeout.into_iter().chain(ends.map(|end| end.since(now))).min();
+        let allowed = timeout.into_iter().chain(live.stops.map(|stops| stops.since(now))).min();
+        let left = deadline.map(|deadline| deadline.calls_end.since(now));
+        let ends_with_process = left.is_some_and(|left| allowed.is_none_or(|allowed| left < allowed));
+        let timeout = if ends_with_process { left } else { allowed };
         let unwanted = Unwanted::new(self.session.over().clone());
         let arguments = if self.session.is_resumable() {
             let arguments = pending.arguments.clone();
@@ -299,7 +301,7 @@ impl Worker<'_> {
         };
         let progress = live.progress.as_deref().map(str::to_owned);
         let priority = self.priority_of(foreign, live);
-        let call = Call { id, attempt, foreign, arguments, progress, timeout, priority, unwanted };
+        let call = Call { id, attempt, foreign, arguments, progress, timeout, ends_with_process, priority, unwanted };
         self.call = Some(Box::new(Begun { call, place }));
         Ending::Calls(live.calls)
     }

@@ -40,6 +40,7 @@ pub fn call(target: &str, arguments: Vec<Value>) -> Call {
         progress: None,
         attempt: 1,
         timeout: None,
+        ends_with_process: false,
         priority: 0,
         rate: None,
         unwanted: Default::default(),

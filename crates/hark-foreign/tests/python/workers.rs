@@ -240,6 +240,16 @@ fn a_call_may_run_for_its_time_only() {
     };
     let error = failed(pool.call_blocking(&sleeping(600.0, 0.05), &mut |_| ()).unwrap_err());
     assert_eq!((&*error.kind, &*error.message), ("timeout", "`calls.sleeps` did not end within 0.05 seconds"));
+    let last = Call { ends_with_process: true, ..sleeping(600.0, 0.101_964) };
+    let error = failed(pool.call_blocking(&last, &mut |_| ()).unwrap_err());
+    assert_eq!(
+        (&*error.kind, &*error.message),
+        (
+            "timeout",
+            "`calls.sleeps` did not end within the 0.1 s that its invocation had left; `#[timeout]` before the import, or a \
+             longer `lambda_timeout`, gives it more time"
+        )
+    );
     // The time that a call waits for a worker does not count: the second call waits longer than its time limit. On a
     // slow machine the limit may be too short for the call itself.
     let is_answered = [0.5, 2.0, 8.0].into_iter().any(|timeout| {
