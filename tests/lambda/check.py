@@ -17,6 +17,9 @@ from pathlib import Path
 import bundled
 from instance import COMMON, Instance, equal
 
+# How many invocations in a row may follow from each other.
+HOPS_MAX = 10_000
+
 
 def check_one_invocation(hark, _):
     """A session of ten calls that is started directly is one invocation, and one event starts one session."""
@@ -77,6 +80,32 @@ def check_timeout(hark, _):
         equal(kind, "timeout")
         assert re.fullmatch(r"`src.steps.hang` did not end within the [0-4](\.\d)? s that its invocation had left; .*`lambda_timeout`.*", message), message
         equal(instance.counts["failed"], 0)
+
+
+def check_hops(hark, _):
+    """What would follow from too many invocations in a row is left to the recovery, which begins anew."""
+    with Instance(hark, recover=0) as instance:
+        functions, hops = instance.service.functions, []
+
+        def send(version, event, chain):
+            """The first invocation is told that it has followed from `begun` others."""
+            event = json.loads(event)
+            if not hops:
+                event["hops"] = begun
+            hops.append(event["hops"])
+            return type(functions).send(functions, version, json.dumps(event).encode(), chain)
+
+        def ended():
+            instance.invoke(hark=1, recover=True)
+            return instance.sessions()[0]["state"] == "finished"
+
+        functions.send = send
+        for begun, follows in (HOPS_MAX - 1, HOPS_MAX), (HOPS_MAX, 1):
+            hops.clear()
+            session = instance.begin("fan_out", 60)
+            instance.until(ended)
+            assert hops[1] == follows and max(hops) <= HOPS_MAX, hops
+            equal(instance.report(session)["result"], sum(n * 2 + 1 for n in range(60)))
 
 
 def check_resolve(hark, _):
