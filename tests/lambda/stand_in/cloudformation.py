@@ -27,6 +27,7 @@ class Stack:
     reason: str = ""
     template: dict = field(default_factory=lambda: {"Resources": {}, "Outputs": {}})
     events: list = field(default_factory=list)
+    is_gone: bool = False
 
     def tell(self, logical, kind, status, reason=""):
         self.events.append({"EventId": f"event-{next(NUMBERS)}", "StackName": self.name, "LogicalResourceId": logical,
@@ -96,6 +97,9 @@ class CloudFormation:
 
     def DescribeStacks(self, call):
         stack = self.stack(call["StackName"])
+        if stack.is_gone:
+            # One that is looked at just before it goes.
+            del self.stacks[stack.name]
         outputs = [{"OutputKey": name, "OutputValue": self.output(stack, output["Value"])}
                    for name, output in stack.template["Outputs"].items()]
         return {"Stacks": [{"StackName": stack.name, "StackStatus": stack.status, "StackStatusReason": stack.reason,
@@ -212,7 +216,7 @@ class CloudFormation:
                     return stack.become("DELETE_FAILED", f"The following resource(s) failed to delete: [{name}]. ")
             self.tell(stack, name, resource["Type"], "DELETE_COMPLETE")
         with self.lock:
-            del self.stacks[stack.name]
+            stack.is_gone = True
         return None
 
 

@@ -150,10 +150,7 @@ impl CloudFormation {
         });
         match found {
             Ok(stack) => Ok(Some(stack).filter(|stack| stack.status != "DELETE_COMPLETE")),
-            // It has no error of its own for that.
-            Err(AwsError::Refused { code, why, .. }) if code == "ValidationError" && why.contains("does not exist") => {
-                Ok(None)
-            }
+            Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -330,7 +327,12 @@ impl CloudFormation {
         let (mut pause, mut has_ended) = (FIRST_PAUSE, false);
         loop {
             let Some(now) = self.stack(stack)? else { return Ok(None) };
-            for event in self.events(stack)? {
+            let events = match self.events(stack) {
+                // It went just after the look at it.
+                Err(error) if is_missing(&error) => return Ok(None),
+                events => events?,
+            };
+            for event in events {
                 if told.insert(event.id.clone()) {
                     // Just after it has begun, the stack's own state may still be that before.
                     has_ended |= event.is_end_of(stack);
@@ -362,6 +364,11 @@ impl CloudFormation {
 /// The account in an ARN, such as `arn:aws:cloudformation:eu-west-1:123456789012:stack/a/b`.
 fn account_of(arn: &str) -> &str {
     arn.split(':').nth(4).unwrap_or_default()
+}
+
+/// Whether there is no stack of the name. CloudFormation has no error of its own for that.
+fn is_missing(error: &AwsError) -> bool {
+    matches!(error, AwsError::Refused { code, why, .. } if code == "ValidationError" && why.contains("does not exist"))
 }
 
 fn event(member: Node<'_, '_>) -> Option<StackEvent> {
