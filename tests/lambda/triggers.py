@@ -66,7 +66,7 @@ def check_http(hark):
         equal(request(instance, "/list"), (200, other, "[1, null]"))
         equal(request(instance, "/nothing"), (204, None, ""))
         equal(request(instance, "/python"), (200, other, "42"))
-        equal(request(instance, "/own"), (201, other, '{"made":1}'))
+        equal(request(instance, "/own"), (201, other, '{"made": 1}'))
         equal(instance.counts["invocations"], 7)
         for path in ("/fails", "/wrong", "/header", "/infinite", "/large"):
             status, kind, told = request(instance, path)

@@ -1,8 +1,11 @@
 //! The response to a request of HTTP, in payload format 1.0, from what `on_http` has returned.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// How many bytes an answer to Lambda may have.
@@ -30,12 +33,14 @@ pub fn of_result(result: &str) -> Result<Value, String> {
     if serde_json::from_str::<IgnoredAny>(result).is_err() {
         return Err("it has a number that JSON cannot represent".to_owned());
     }
-    // What is nested too deeply to be read is not a response itself.
-    let response = match serde_json::from_str(result) {
-        Ok(Value::Object(hash)) if hash.contains_key(STATUS) => of_hash(hash)?,
-        Ok(Value::String(text)) => with_body(200, TEXT, &text),
-        Ok(Value::Null) => json!({ STATUS: 204, IS_ENCODED: false }),
-        _ => with_body(200, JSON, result),
+    let response = match serde_json::from_str::<Hash<'_>>(result) {
+        Ok(hash) if hash.contains_key(STATUS) => of_hash(&hash)?,
+        _ => match serde_json::from_str(result) {
+            Ok(Value::String(text)) => with_body(200, TEXT, &text),
+            Ok(Value::Null) => json!({ STATUS: 204, IS_ENCODED: false }),
+            // Also what is nested too deeply to be read.
+            _ => with_body(200, JSON, result),
+        },
     };
     match response.to_string().len() {
         bytes if bytes > ANSWER_BYTES_MAX => {
@@ -59,17 +64,22 @@ fn with_body(status: u16, content_type: &str, body: &str) -> Value {
     json!({ STATUS: status, HEADERS: { CONTENT_TYPE: content_type }, BODY: body, IS_ENCODED: false })
 }
 
-fn of_hash(mut hash: Map<String, Value>) -> Result<Value, String> {
-    let status = hash[STATUS].as_u64().filter(|status| (100..600).contains(status));
-    let status =
-        status.ok_or_else(|| format!("`{STATUS}` is {}, and must be a number from 100 to 599", hash[STATUS]))?;
-    let is_encoded = match hash.remove(IS_ENCODED) {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(is_encoded)) => is_encoded,
-        Some(other) => return Err(format!("`{IS_ENCODED}` is {other}, and must be true or false")),
+/// A hash whose values are not read yet: a body may be nested deeply, and have numbers of any size.
+type Hash<'a> = BTreeMap<String, &'a RawValue>;
+
+fn of_hash(hash: &Hash<'_>) -> Result<Value, String> {
+    let status = read(hash, STATUS)?;
+    let status = status
+        .as_u64()
+        .filter(|status| (200..600).contains(status))
+        .ok_or_else(|| format!("`{STATUS}` is {status}, and must be a number from 200 to 599"))?;
+    let is_encoded = match read(hash, IS_ENCODED)? {
+        Value::Null => false,
+        Value::Bool(is_encoded) => is_encoded,
+        other => return Err(format!("`{IS_ENCODED}` is {other}, and must be true or false")),
     };
-    let mut headers = entries(&mut hash, HEADERS)?;
-    let multi_headers = entries(&mut hash, MULTI_HEADERS)?;
+    let mut headers = entries(hash, HEADERS)?;
+    let multi_headers = entries(hash, MULTI_HEADERS)?;
     for name in headers.keys().chain(multi_headers.keys()) {
         check_name(name)?;
     }
@@ -83,20 +93,23 @@ fn of_hash(mut hash: Map<String, Value>) -> Result<Value, String> {
             .ok_or_else(|| format!("`{name}` in `{MULTI_HEADERS}` is {values}, and must be a list of texts"))?;
         texts.into_iter().try_for_each(|text| check_text(name, text))?;
     }
-    let body = match hash.remove(BODY) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text),
-        Some(other) => {
+    let body = match hash.get(BODY).map(|body| (body.get(), serde_json::from_str(body.get()))) {
+        None | Some((_, Ok(Value::Null))) => None,
+        Some((_, Ok(Value::String(text)))) => {
+            if is_encoded && STANDARD.decode(&text).is_err() {
+                return Err(format!("`{IS_ENCODED}` is true, and `{BODY}` is not in Base64"));
+            }
+            Some(text)
+        }
+        Some(_) if is_encoded => return Err(format!("`{IS_ENCODED}` is true, and `{BODY}` is no text")),
+        Some((json, _)) => {
             let mut names = headers.keys().chain(multi_headers.keys());
             if !names.any(|name| name.eq_ignore_ascii_case(CONTENT_TYPE)) {
                 headers.insert(CONTENT_TYPE.to_owned(), json!(JSON));
             }
-            Some(other.to_string())
+            Some(json.to_owned())
         }
     };
-    if is_encoded && STANDARD.decode(body.as_deref().unwrap_or_default()).is_err() {
-        return Err(format!("`{IS_ENCODED}` is true, and `{BODY}` is not in Base64"));
-    }
     let mut response = json!({ STATUS: status, HEADERS: headers, IS_ENCODED: is_encoded });
     if !multi_headers.is_empty() {
         response[MULTI_HEADERS] = Value::Object(multi_headers);
@@ -107,11 +120,18 @@ fn of_hash(mut hash: Map<String, Value>) -> Result<Value, String> {
     Ok(response)
 }
 
-fn entries(hash: &mut Map<String, Value>, name: &str) -> Result<Map<String, Value>, String> {
-    match hash.remove(name) {
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(Value::Object(entries)) => Ok(entries),
-        Some(other) => Err(format!("`{name}` is {other}, and must be a hash")),
+/// What a hash has under a name; null if nothing.
+fn read(hash: &Hash<'_>, name: &str) -> Result<Value, String> {
+    hash.get(name).map_or(Ok(Value::Null), |value| {
+        serde_json::from_str(value.get()).map_err(|error| format!("`{name}` cannot be read: {error}"))
+    })
+}
+
+fn entries(hash: &Hash<'_>, name: &str) -> Result<Map<String, Value>, String> {
+    match read(hash, name)? {
+        Value::Null => Ok(Map::new()),
+        Value::Object(entries) => Ok(entries),
+        other => Err(format!("`{name}` is {other}, and must be a hash")),
     }
 }
 
@@ -182,6 +202,15 @@ mod tests {
     }
 
     #[test]
+    fn a_body_may_be_deep_and_have_large_numbers() {
+        let deep = format!("{}{}{}", "[".repeat(1_000), "9".repeat(400), "]".repeat(1_000));
+        let made = of_result(&format!(r#"{{"statusCode": 201, "body": {deep}}}"#)).unwrap();
+        assert_eq!((&made["statusCode"], &made["body"]), (&json!(201), &json!(deep)));
+        let bad = format!(r#"{{"statusCode": 201, "headers": {deep}}}"#);
+        assert!(of_result(&bad).is_err_and(|error| error.starts_with("`headers` cannot be read")));
+    }
+
+    #[test]
     fn other_results_are_bodies() {
         for json in [json!({"a": 1}), json!([1]), json!(17), json!(true), json!({})] {
             let made = response(&json);
@@ -203,12 +232,14 @@ mod tests {
     fn what_cannot_be_a_response_is_an_error() {
         for (bad, why) in [
             (json!({"statusCode": "200"}), "`statusCode` is \"200\""),
-            (json!({"statusCode": 99}), "`statusCode` is 99"),
+            (json!({"statusCode": 100}), "`statusCode` is 100"),
+            (json!({"statusCode": null}), "`statusCode` is null"),
             (json!({"statusCode": 200, "headers": []}), "`headers` is []"),
             (json!({"statusCode": 200, "headers": {"a": null}}), "`a` in `headers` is null"),
             (json!({"statusCode": 200, "multiValueHeaders": {"a": "b"}}), "`a` in `multiValueHeaders` is \"b\""),
             (json!({"statusCode": 200, "isBase64Encoded": 1}), "`isBase64Encoded` is 1"),
             (json!({"statusCode": 200, "isBase64Encoded": true, "body": "%"}), "`isBase64Encoded` is true"),
+            (json!({"statusCode": 200, "isBase64Encoded": true, "body": 1234}), "`isBase64Encoded` is true"),
             (json!({"statusCode": 200, "headers": {"bad header": "x"}}), "\"bad header\" is not"),
             (json!({"statusCode": 200, "headers": {"": "x"}}), "\"\" is not"),
             (json!({"statusCode": 200, "multiValueHeaders": {"a:": ["x"]}}), "\"a:\" is not"),
