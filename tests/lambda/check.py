@@ -150,6 +150,23 @@ def check_deployments(hark, _):
         equal(results, [1, 2, 2])
 
 
+def check_versions(hark, _):
+    """A session goes on with the code that it began with, whoever wakes it. If that is gone, it goes on with the newest."""
+    with Instance(hark, recover=0) as instance:
+        first, = {alias for _, alias in instance.service.functions.aliases} - {"current"}
+        kept, gone, broken = (instance.invoke(function="versions")["session"] for _ in range(3))
+        instance.deploy(lambda folder: change(folder / "src/steps.py", "return 1", "return 2"))
+        instance.command("resolve", f"{kept}/answer/x", "42")
+        equal(instance.report(kept)["result"], [1, 42, 1])
+        instance.command("fail", f"{broken}/answer/x", "no")
+        instance.until(lambda: json.loads(instance.command("show", broken, "--json"))["status"] == "broken")
+        for name, alias in list(instance.service.functions.aliases):
+            if alias == first:
+                del instance.service.functions.aliases[name, alias]
+        instance.command("resolve", f"{gone}/answer/x", "43")
+        equal(instance.report(gone)["result"], [1, 43, 2])
+
+
 def change(path, before, after):
     text = path.read_text()
     assert before in text, before

@@ -35,6 +35,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Hints {
     sent: Mutex<Vec<(SessionId, Hint)>>,
     pools: Pools,
+    /// A code with which no process can be started any more.
+    gone: &'static str,
 }
 
 impl Dispatcher for Hints {
@@ -44,6 +46,10 @@ impl Dispatcher for Hints {
 
     fn started_pools(&self) -> Option<&Pools> {
         Some(&self.pools)
+    }
+
+    fn reaches(&self, code: &str) -> bool {
+        code != self.gone
     }
 }
 
@@ -101,7 +107,8 @@ impl Service {
     fn start(lease: Duration) -> Option<Service> {
         let server = Server::start()?;
         let (table, _) = new_table(&server);
-        let hints = Arc::new(Hints { sent: Mutex::default(), pools: Pools::Only([Default::default()].into()) });
+        let hints =
+            Arc::new(Hints { sent: Mutex::default(), pools: Pools::Only([Default::default()].into()), gone: "gone" });
         Some(Service { server, table, lease, hints, functions: Arc::default() })
     }
 
@@ -117,27 +124,34 @@ impl Service {
     }
 
     fn sized_engine(&self, sizes: Option<Sizes>) -> Arc<Engine> {
-        self.engine_in(Arc::new(System), sizes)
+        self.engine_in(Arc::new(System), Options { sizes, ..Options::default() })
     }
 
-    fn engine_in(&self, surroundings: Arc<dyn Surroundings>, sizes: Option<Sizes>) -> Arc<Engine> {
+    /// A process with this code.
+    fn coded_engine(&self, code: &str) -> Arc<Engine> {
+        self.engine_in(Arc::new(System), Options { code: Some(code.to_owned()), ..Options::default() })
+    }
+
+    fn engine_in(&self, surroundings: Arc<dyn Surroundings>, options: Options) -> Arc<Engine> {
         let ports = Ports {
             storage: self.storage(),
             invoker: Arc::new(Threads::new(1)),
             foreign: self.functions.clone(),
             surroundings,
         };
-        Arc::new(Engine::for_assigned(Options { sizes, ..Options::default() }, ports))
+        Arc::new(Engine::for_assigned(options, ports))
     }
 
     fn begin(&self, text: &str) -> SessionId {
+        self.begin_in(&self.engine(), text)
+    }
+
+    fn begin_in(&self, engine: &Engine, text: &str) -> SessionId {
         let compilation = hark_compiler::compile("test.hk", text);
         let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
         let program = Arc::new(Program::new(executable).expect("the program is sound"));
         let Some(Binding::Function(main)) = program.executable().binding("main") else { panic!("there is no main") };
-        self.engine()
-            .leave_to_others(Start::new(program, Value::Function(main), Vec::new()))
-            .expect("a session can begin")
+        engine.leave_to_others(Start::new(program, Value::Function(main), Vec::new())).expect("a session can begin")
     }
 
     fn take_hints(&self) -> Vec<(SessionId, Hint)> {
@@ -278,7 +292,7 @@ fn a_timer_that_runs_out_much_later_is_a_hint_of_a_recovery() {
     let recover = |passed: u64| {
         let later = Later(Duration::from_secs(passed));
         let horizon = later.steady_now().after(Duration::from_secs(90));
-        let recovered = service.engine_in(Arc::new(later), None).recover(horizon).unwrap();
+        let recovered = service.engine_in(Arc::new(later), Options::default()).recover(horizon).unwrap();
         (recovered.threads, recovered.timers)
     };
     assert_eq!((recover(0), recover(3_500)), ((0, 0), (0, 0)));
@@ -288,7 +302,7 @@ fn a_timer_that_runs_out_much_later_is_a_hint_of_a_recovery() {
     assert!(hints.len() == 2 && hints.iter().all(|(_, hint)| hint.not_before == Some(due)), "{hints:?}");
     let run = |passed: u64, hint: &(SessionId, Hint)| {
         let later = Arc::new(Later(Duration::from_secs(passed)));
-        let engine = service.engine_in(later.clone(), None);
+        let engine = service.engine_in(later.clone(), Options::default());
         service.run_at(later.steady_now(), &engine, std::slice::from_ref(hint), LEASE);
     };
     // One that is delivered too early is sent again, for the same time.
@@ -427,4 +441,53 @@ fn threads_begin_where_they_are_at_home() {
     service.run_as(sized(2048, 600), &others);
     assert!(service.take_hints().is_empty(), "the main function fits there");
     assert_eq!(service.state(&id), SessionState::Finished);
+}
+
+#[test]
+fn a_session_goes_on_with_the_code_that_it_began_with() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let (old, new) = (service.coded_engine("v1"), service.coded_engine("v2"));
+    let id = service.begin_in(&old, "fn main() { sleep(0.01); 1 }");
+    let first = service.take_hints();
+    // The hint has reached a process with other code.
+    service.run_in(&new, &first, LEASE);
+    let handed_on = service.take_hints();
+    let [(_, hint)] = &handed_on[..] else { panic!("{handed_on:?}") };
+    assert_eq!((hint.code.as_deref(), hint.held, hint.left), (Some("v1"), first[0].1.held, first[0].1.left));
+    service.run_in(&old, &handed_on, LEASE);
+    // Its timer comes to the new one, too, and nobody holds the thread.
+    let timer = service.take_hints();
+    assert_eq!((timer.len(), timer[0].1.code.as_deref()), (1, None));
+    thread::sleep(Duration::from_millis(20));
+    service.run_in(&new, &timer, LEASE);
+    let handed_on = service.take_hints();
+    assert_eq!(handed_on.iter().map(|(_, hint)| hint.code.as_deref()).collect::<Vec<_>>(), [Some("v1")]);
+    service.run_in(&old, &handed_on, LEASE);
+    assert_eq!(service.state(&id), SessionState::Finished);
+}
+
+#[test]
+fn a_session_whose_code_is_gone_goes_on_with_what_there_is() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let id = service.begin_in(&service.coded_engine("gone"), "fn main() { 1 }");
+    let first = service.take_hints();
+    service.run_in(&service.coded_engine("v2"), &first, LEASE);
+    assert_eq!(service.state(&id), SessionState::Finished);
+}
+
+/// What was wrong may have been mended since.
+#[test]
+fn a_retry_takes_the_newest_code() {
+    let Some(service) = Service::start(LEASE) else { return };
+    let (old, new) = (service.coded_engine("v1"), service.coded_engine("v2"));
+    let id = service.begin_in(&old, "fn main() { error(\"not yet\") }");
+    let first = service.take_hints();
+    service.run_in(&old, &first, LEASE);
+    assert_eq!(service.state(&id), SessionState::Broken);
+    let storage = service.storage();
+    Outside::open(&*storage, &System, &id).unwrap().retry().unwrap();
+    let woken = service.take_hints();
+    service.run_in(&new, &woken, LEASE);
+    assert!(service.take_hints().iter().all(|(_, hint)| hint.code.is_none()), "it was not handed on");
+    assert_eq!(service.state(&id), SessionState::Broken);
 }

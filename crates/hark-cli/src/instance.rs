@@ -119,6 +119,11 @@ impl Instance {
         Ok((table, lambda))
     }
 
+    /// The name of the code of this process, if it is one of its functions and knows that.
+    pub fn own_code(&self) -> Option<String> {
+        Some(self.code.clone()).filter(|code| code != CURRENT)
+    }
+
     /// The sizes of its functions, for one of them: its own and that of the main one.
     pub fn sizes(&self) -> Option<Sizes> {
         let main = self.main?;

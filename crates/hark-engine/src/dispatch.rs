@@ -29,12 +29,15 @@ pub struct Hint {
     /// What happened to the process that held it before.
     #[serde(default, skip_serializing_if = "Left::is_free")]
     pub left: Left,
+    /// The code with which its session goes on, if it is not that of the process that dispatches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 impl Hint {
     /// Looks at a thread now, in the default place.
     pub fn now(thread: ThreadId) -> Hint {
-        Hint { thread, not_before: None, place: Place::default(), held: None, left: Left::Free }
+        Hint { thread, not_before: None, place: Place::default(), held: None, left: Left::Free, code: None }
     }
 
     /// Looks at a thread at this time.
@@ -58,5 +61,10 @@ pub trait Dispatcher: Send + Sync {
     /// handed over with their hints, and their timers are dispatched, too, as hints for later.
     fn started_pools(&self) -> Option<&Pools> {
         None
+    }
+
+    /// Whether a process with this code can still be started. A session whose code is gone goes on with what there is.
+    fn reaches(&self, _code: &str) -> bool {
+        true
     }
 }

@@ -111,6 +111,10 @@ impl Dispatcher for Encoded {
     fn started_pools(&self) -> Option<&Pools> {
         self.dispatcher.as_ref()?.started_pools()
     }
+
+    fn reaches(&self, code: &str) -> bool {
+        self.dispatcher.as_ref().is_none_or(|dispatcher| dispatcher.reaches(code))
+    }
 }
 
 impl Catalog for Encoded {

@@ -66,6 +66,7 @@ impl Start {
             started,
             labels: self.labels.clone(),
             arguments_hash: self.labels.key.is_some().then(|| self.arguments_hash()),
+            code: None,
         }
     }
 
@@ -420,7 +421,7 @@ impl Engine {
     ) -> Result<Arc<Session>, StorageError> {
         let about = match &self.serving {
             Some(serving) => {
-                let about = start.about(self.ports.surroundings.now());
+                let about = About { code: self.options.code.clone(), ..start.about(self.ports.surroundings.now()) };
                 serving.keep_program(&about.program, &start.program)?;
                 about
             }

@@ -24,6 +24,9 @@ pub struct Options {
     pub pools: Pools,
     /// Where threads are leased and processes are started for them in several sizes: that of this one, and the main one.
     pub sizes: Option<Sizes>,
+    /// Where threads are leased and processes are started for them with several codes, such as the versions of a function: the
+    /// name of that of this one. A session goes on with the code that it was started with.
+    pub code: Option<String>,
 }
 
 impl Default for Options {
@@ -36,6 +39,7 @@ impl Default for Options {
             output_piece_bytes: OUTPUT_PIECE_BYTES,
             pools: Pools::All,
             sizes: None,
+            code: None,
         }
     }
 }

@@ -107,6 +107,10 @@ pub struct SessionRecord {
     /// version of it logs the retry, so that one process does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put_back: Option<PutBack>,
+    /// Processes with any code may run it, whatever code it was started with: it was retried, perhaps after its functions were
+    /// mended, or has come from another storage.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub any_code: bool,
     /// Its threads were cancelled from outside. It ends as cancelled, whatever the outcome of its threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelling: Option<Cancelling>,
@@ -170,6 +174,11 @@ impl SessionRecord {
         self.state.is_in_transit() || self.state == SessionState::Running && is_changed
     }
 
+    /// The name of the code that it goes on with, if that matters.
+    pub fn code(&self) -> Option<&str> {
+        self.about.code.as_deref().filter(|_| !self.any_code)
+    }
+
     /// The record before the move, or unchanged if it is not moved.
     pub fn as_before_move(&self) -> SessionRecord {
         let BeforeMove { state, ended } =
@@ -194,6 +203,7 @@ impl SessionRecord {
             first_stopped: false,
             retrying: false,
             put_back: None,
+            any_code: false,
             cancelling: None,
             ended: None,
             threads: None,
@@ -221,6 +231,10 @@ pub struct About {
     /// The hash of the complete arguments, if it has a key: a second start must have the same ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments_hash: Option<String>,
+    /// The name of the code that it was started with, if processes with several codes run sessions: see
+    /// [`Options::code`](crate::Options).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// The state of a session, as stored.

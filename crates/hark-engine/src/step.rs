@@ -608,7 +608,10 @@ pub fn resolve(
 pub fn begin_retry(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
     let state = SessionState::Running;
-    put_session(SessionRecord { state, retrying: true, put_back: None, ended: None, ..session.clone() }, commit);
+    put_session(
+        SessionRecord { state, retrying: true, put_back: None, any_code: true, ended: None, ..session.clone() },
+        commit,
+    );
 }
 
 /// Some failed threads are put back by this commit, among them this one. The record says so at once: another process may

@@ -75,6 +75,8 @@ class Functions:
         if len(event) > (EVENT_BYTES_MAX if kind == "Event" else REQUEST_BYTES_MAX):
             return 413, {"Message": "request must be smaller", "Type": "User"}
         json.loads(event)
+        if kind == "DryRun":
+            return 204, None
         chain = Counter(caller.chain if caller else ())
         if kind == "RequestResponse":
             self.service.count("synchronous")

@@ -38,7 +38,7 @@ pub type FunctionOf = Arc<dyn Fn(&Place) -> String + Send + Sync>;
 pub struct LambdaSettings {
     /// The names of the functions that run threads.
     pub function_of: FunctionOf,
-    /// Its version or alias, if not the newest.
+    /// The version or alias of those with the code of this process, if not the newest.
     pub qualifier: Option<String>,
     /// The address of the queue for hints for later, if there is one.
     pub timers: Option<String>,
@@ -47,6 +47,13 @@ pub struct LambdaSettings {
 /// Dispatches hints to functions.
 pub struct Lambda {
     shared: Arc<Shared>,
+}
+
+/// A function, and the version or alias of it that has the code of a session, if that is not the code of this process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    function: String,
+    code: Option<String>,
 }
 
 struct Shared {
@@ -59,7 +66,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// By the function that they are for.
-    now: BTreeMap<String, Vec<Assignment>>,
+    now: BTreeMap<Target, Vec<Assignment>>,
     later: Vec<(Timestamp, Assignment)>,
     /// How many invocations in a row have led to this process.
     hops: u32,
@@ -106,7 +113,11 @@ impl Dispatcher for Lambda {
                 // The recovery finds it in time.
                 Some(until) if until > horizon => {}
                 Some(until) => state.later.push((until, assignment)),
-                None => state.now.entry((self.shared.function_of)(&hint.place)).or_default().push(assignment),
+                None => {
+                    let function = (self.shared.function_of)(&hint.place);
+                    let target = Target { function, code: hint.code.clone() };
+                    state.now.entry(target).or_default().push(assignment);
+                }
             }
         }
         if state.is_sending || state.is_empty() {
@@ -127,6 +138,11 @@ impl Dispatcher for Lambda {
     /// A function runs what is in any pool: beside the functions nobody runs threads of an instance.
     fn started_pools(&self) -> Option<&Pools> {
         Some(&Pools::All)
+    }
+
+    fn reaches(&self, code: &str) -> bool {
+        let function = (self.shared.function_of)(&Place::default());
+        self.shared.sender.reaches(Target { function, code: Some(code.to_owned()) })
     }
 }
 

@@ -69,7 +69,8 @@ pub fn run(words: &[OsString]) -> Result<u8, Failure> {
     })?;
     let function = match prepared {
         Ok(prepared) => {
-            let options = Options { sizes: instance.sizes(), pools: Pools::All, ..session::options(&prepared.project) };
+            let (sizes, code) = (instance.sizes(), instance.own_code());
+            let options = Options { sizes, code, pools: Pools::All, ..session::options(&prepared.project) };
             Function::begin(prepared, options, Arc::new(table), lambda)
         }
         Err(failure) => {

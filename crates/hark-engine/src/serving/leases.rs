@@ -27,6 +27,7 @@ use crate::step;
 use crate::storage::{Filter, StorageError, Summary, Tenure, VersionedRecord};
 use crate::surroundings::Timestamp;
 use crate::throttle;
+use assigned::HandedOver;
 pub(super) use capacity::Capacity;
 pub use recovery::Recovered;
 
@@ -107,7 +108,11 @@ impl Serving {
         let threads: Vec<ThreadId> = taken.iter().map(|taken| taken.thread).collect();
         let is_handed_over = self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none);
         let found = if is_handed_over {
-            self.take_handed_over(id, &threads)?
+            match self.take_handed_over(id, &threads)? {
+                HandedOver::Here(session) => Some(session),
+                HandedOver::ForCode(code) => return Ok(self.hand_on(id, taken, stamp, &code)),
+                HandedOver::Over => None,
+            }
         } else {
             self.take_known(id, taken.iter().find_map(|taken| taken.known.record()))?
         };

@@ -18,3 +18,7 @@ def variables(names):
 
 def interpreter():
     return [sys.executable, sys.prefix]
+
+
+def version():
+    return 1

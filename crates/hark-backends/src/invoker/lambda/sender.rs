@@ -1,7 +1,7 @@
 //! Sends invocations to functions, and messages to the queue.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::payload::Threads;
-use super::{DELAY_MAX, LambdaSettings};
+use super::{DELAY_MAX, LambdaSettings, Target};
 use crate::aws::{Aws, Request, Service, chain, refusal_in_json, retried};
 use crate::surroundings::System;
 
@@ -33,6 +33,8 @@ pub(super) struct Sender {
     aws: Aws,
     settings: LambdaSettings,
     services: OnceLock<Result<Arc<Services>, StorageError>>,
+    /// The targets that are gone. They do not come again, because no alias is used for other code later.
+    gone: Mutex<BTreeSet<Target>>,
 }
 
 struct Services {
@@ -50,20 +52,21 @@ struct Letter {
 
 impl Sender {
     pub fn new(aws: Aws, settings: LambdaSettings) -> Sender {
-        Sender { aws, settings, services: OnceLock::new() }
+        Sender { aws, settings, services: OnceLock::new(), gone: Mutex::default() }
     }
 
     /// Sends all of these. What cannot be sent is given up.
-    pub fn send(&self, now: BTreeMap<String, Vec<Assignment>>, later: Vec<(Timestamp, Assignment)>, hops: u32) {
+    pub fn send(&self, now: BTreeMap<Target, Vec<Assignment>>, later: Vec<(Timestamp, Assignment)>, hops: u32) {
         let services = match self.services() {
             Ok(services) => services,
             Err(error) => return warn!(%error, "hints cannot be sent"),
         };
-        let invocation = |function: String, threads| {
+        let invocation = |target: Target, threads| {
             let cut = Threads::cut(threads, hops);
-            cut.iter().map(|threads| self.invocation(services, &function, threads)).collect::<Vec<_>>()
+            cut.iter().map(|threads| self.invocation(services, &target, threads.to_json())).collect::<Vec<_>>()
         };
-        let mut letters: Vec<Letter> = now.into_iter().flat_map(|(name, threads)| invocation(name, threads)).collect();
+        let mut letters: Vec<Letter> =
+            now.into_iter().flat_map(|(target, threads)| invocation(target, threads)).collect();
         if let Some(queue) = &self.settings.timers {
             letters.extend(messages(services, queue, later, hops));
         }
@@ -81,14 +84,36 @@ impl Sender {
         self.services.get_or_init(connect).as_ref().map_err(Clone::clone)
     }
 
-    fn invocation(&self, services: &Services, function: &str, threads: &Threads) -> Letter {
+    /// Whether this function can be invoked, and has this version or alias. If nobody can say, it has.
+    pub fn reaches(&self, target: Target) -> bool {
+        if self.gone.lock().unwrap_or_else(PoisonError::into_inner).contains(&target) {
+            return false;
+        }
+        let Ok(services) = self.services() else { return true };
+        // A function that is invoked like this does not run, but everything else is checked.
+        let nothing = br#"{"hark":1,"threads":[],"hops":0}"#.to_vec();
+        let mut letter = self.invocation(services, &target, nothing);
+        letter.headers[0] = ("x-amz-invocation-type", "DryRun");
+        let asked = self.aws.wait(async { Ok(answer_to(services, &letter).await) });
+        let is_missing = |error: &SdkError<ErrorMetadata, HttpResponse>| {
+            error.raw_response().is_some_and(|answer| answer.status().as_u16() == 404)
+        };
+        let is_gone = matches!(&asked, Ok(Err(error)) if is_missing(error));
+        if is_gone {
+            self.gone.lock().unwrap_or_else(PoisonError::into_inner).insert(target);
+        }
+        !is_gone
+    }
+
+    fn invocation(&self, services: &Services, Target { function, code }: &Target, body: Vec<u8>) -> Letter {
         let base = base(&services.lambda, "lambda");
-        let qualifier = self.settings.qualifier.as_ref().map(|name| format!("?Qualifier={name}")).unwrap_or_default();
+        let qualifier = code.as_ref().or(self.settings.qualifier.as_ref());
+        let qualifier = qualifier.map(|name| format!("?Qualifier={name}")).unwrap_or_default();
         Letter {
             to_queue: false,
             url: format!("{base}/2015-03-31/functions/{function}/invocations{qualifier}"),
             headers: vec![("x-amz-invocation-type", "Event"), ("content-type", "application/json")],
-            body: threads.to_json(),
+            body,
         }
     }
 }
@@ -145,6 +170,13 @@ async fn send_all(services: Arc<Services>, letters: Vec<Letter>) -> Result<(), S
 
 /// Sends a letter, and sends it again if it may help: to be delivered twice does no harm.
 async fn send(services: &Services, letter: &Letter) -> Result<(), String> {
+    answer_to(services, letter).await.map_err(|error| match &error {
+        SdkError::ServiceError(refused) => refused.err().to_string(),
+        error => chain(error),
+    })
+}
+
+async fn answer_to(services: &Services, letter: &Letter) -> Result<(), SdkError<ErrorMetadata, HttpResponse>> {
     let service = if letter.to_queue { &services.sqs } else { &services.lambda };
     let request = Request { method: "POST", url: letter.url.clone(), headers: &letter.headers, body: &letter.body };
     let ask = || async {
@@ -154,10 +186,7 @@ async fn send(services: &Services, letter: &Letter) -> Result<(), String> {
             Some(refusal) => Err(SdkError::service_error(refusal, answer)),
         }
     };
-    retried(PATIENCE, ask).await.map_err(|error| match &error {
-        SdkError::ServiceError(refused) => refused.err().to_string(),
-        error => chain(error),
-    })
+    retried(PATIENCE, ask).await
 }
 
 /// What an answer says if it is an error. A queue also says so of single messages in an answer that is none.

@@ -4,27 +4,38 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tracing::warn;
+
 use super::{Serving, by_session, lock};
 use crate::assignment::{Assignment, AssignmentEnd};
 use crate::deadline::Deadline;
 use crate::demand::Demand;
-use crate::id::{SessionId, Stamps, ThreadId};
+use crate::dispatch::Hint;
+use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::leases::{KnownSession, Taken};
 use crate::limits::RECORD_TIME_MAX;
+use crate::record::SessionRecord;
+use crate::server::Server;
 use crate::session::Session;
 use crate::step;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
+/// What becomes of threads that were handed over.
+pub(super) enum HandedOver {
+    /// Their session is open here.
+    Here(Arc<Session>),
+    /// Their session goes on with this code, which this process does not have.
+    ForCode(String),
+    /// Their session is over.
+    Over,
+}
+
 impl Serving {
     /// Opens a session for threads that were handed over. The process that took them has checked that the session is
     /// running and has leased them since, so a record that was read for threads handed over a moment ago is good
     /// enough. The first thread's step reads the record anyway.
-    pub(super) fn take_handed_over(
-        &self,
-        id: &SessionId,
-        threads: &[ThreadId],
-    ) -> Result<Option<Arc<Session>>, StorageError> {
+    pub(super) fn take_handed_over(&self, id: &SessionId, threads: &[ThreadId]) -> Result<HandedOver, StorageError> {
         let now = self.steady_now();
         let known = lock(&self.last_record).take().filter(|(read, known, _)| {
             known == id && now.since(*read) < RECORD_TIME_MAX && !threads.contains(&step::FIRST)
@@ -33,11 +44,37 @@ impl Serving {
             Some((read, _, record)) => (read, record),
             None => match self.running(id)? {
                 Some(record) => (now, record),
-                None => return Ok(None),
+                None => return Ok(HandedOver::Over),
             },
         };
         *lock(&self.last_record) = Some((read, id.clone(), record.clone()));
-        self.open(id, record).map(Some)
+        if let Some(code) = self.other_code(&record.1)? {
+            return Ok(HandedOver::ForCode(code));
+        }
+        self.open(id, record).map(HandedOver::Here)
+    }
+
+    /// The code of a session, if it is not that of this process, and a process can be started that has it.
+    fn other_code(&self, record: &SessionRecord) -> Result<Option<String>, StorageError> {
+        let Some(own) = &self.options.code else { return Ok(None) };
+        let Some(code) = record.code().filter(|code| code != own) else { return Ok(None) };
+        if !self.catalog()?.reaches(code) {
+            warn!(code, own, "the code is gone that a session was started with: it goes on with this one");
+            return Ok(None);
+        }
+        Ok(Some(code.to_owned()))
+    }
+
+    /// Hands threads that were taken with this stamp on to a process with the code of their session, in the state in which they
+    /// were found.
+    pub(super) fn hand_on(&self, id: &SessionId, taken: &[Taken], stamp: Stamp, code: &str) {
+        let hint = |taken: &Taken| Hint {
+            held: taken.held.map(|_| stamp),
+            left: taken.left,
+            code: Some(code.to_owned()),
+            ..Hint::now(taken.thread)
+        };
+        self.dispatch(id, &taken.iter().map(hint).collect::<Vec<_>>());
     }
 
     /// Begins to run threads that other processes have handed over. This process is done with them when it
