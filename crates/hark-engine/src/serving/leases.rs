@@ -110,7 +110,10 @@ impl Serving {
         let found = if is_handed_over {
             match self.take_handed_over(id, &threads)? {
                 HandedOver::Here(session) => Some(session),
-                HandedOver::ForCode(code) => return Ok(self.hand_on(id, taken, stamp, &code)),
+                HandedOver::ForCode(code) => {
+                    self.hand_on(id, taken, stamp, &code);
+                    return Ok(());
+                }
                 HandedOver::Over => None,
             }
         } else {
