@@ -150,6 +150,18 @@ def check_deployments(hark, _):
         equal(results, [1, 2, 2])
 
 
+def check_answers(hark, _):
+    """Numbers of any size arrive as they are. A report that an answer cannot hold is cut."""
+    with Instance(hark, recover=0) as instance:
+        for number in (123456789012345678901234567890, -9223372036854775809, 0.1):
+            equal(instance.invoke(function="same", args=[number])["result"], number)
+        for function, arguments in ("nested", [1, 200]), ("no_number", []), ("longer", ["0123456789abcdef", 19]):
+            answer = instance.invoke(function=function, args=arguments)
+            equal((answer["status"], answer["incomplete"]), ("finished", True))
+            equal(json.loads(instance.command("show", answer["session"], "--json"))["status"], "finished")
+        equal(instance.counts["failed"], 0)
+
+
 def check_versions(hark, _):
     """A session goes on with the code that it began with, whoever wakes it. If that is gone, it goes on with the newest."""
     with Instance(hark, recover=0) as instance:

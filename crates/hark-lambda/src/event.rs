@@ -3,6 +3,9 @@
 mod request;
 mod upload;
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -31,8 +34,8 @@ pub enum Event {
 pub struct StartOfSession {
     /// The function to call.
     pub function: String,
-    /// Its arguments.
-    pub arguments: Vec<Value>,
+    /// Its arguments, as JSON. They may have numbers that only Hark can hold.
+    pub arguments: Vec<String>,
     /// Of events with the same key only the first starts a session.
     pub key: Option<String>,
     /// The same for one event that may be sent again, without a name for people.
@@ -44,7 +47,8 @@ pub struct StartOfSession {
 
 impl StartOfSession {
     /// A call that the invocation itself begins to run.
-    fn of_call(function: String, arguments: Vec<Value>, key: Option<String>) -> StartOfSession {
+    fn of_call(function: String, arguments: &[Value], key: Option<String>) -> StartOfSession {
+        let arguments = arguments.iter().map(Value::to_string).collect();
         StartOfSession { function, arguments, key, request: None, waits: true }
     }
 }
@@ -67,12 +71,12 @@ impl Event {
     /// If it is none that Hark knows.
     pub fn parse(event: &[u8]) -> Result<Event, BadEvent> {
         match serde_json::from_slice(event).map_err(|error| BadEvent::NotJson(error.to_string()))? {
-            Value::Object(event) => Event::of_object(event),
+            Value::Object(object) => Event::of_object(object, event),
             _ => Err(BadEvent::Unknown("it is not an object")),
         }
     }
 
-    fn of_object(event: Map<String, Value>) -> Result<Event, BadEvent> {
+    fn of_object(event: Map<String, Value>, text: &[u8]) -> Result<Event, BadEvent> {
         if event.contains_key(OWN) {
             return Event::of_own(event);
         }
@@ -88,7 +92,7 @@ impl Event {
         if request::is_of_http(&event) {
             return request::start(event).map(Event::Request);
         }
-        start(&event).map(Event::Start)
+        start(&event, text).map(Event::Start)
     }
 
     fn of_own(event: Map<String, Value>) -> Result<Event, BadEvent> {
@@ -105,7 +109,7 @@ impl Event {
         // template has no time in it.
         let key = event.get("key").and_then(Value::as_str).filter(|key| !key.contains('<'));
         let (function, key) = (function.clone(), key.map(str::to_owned));
-        Ok(Event::Start(StartOfSession::of_call(function, Vec::new(), key)))
+        Ok(Event::Start(StartOfSession::of_call(function, &[], key)))
     }
 }
 
@@ -144,7 +148,7 @@ fn timers(records: &[Value]) -> Result<Event, BadEvent> {
 const MEMBERS: [&str; 5] = ["function", "args", "key", "request", "wait"];
 
 /// `{"function": "main", "args": [1, 2], "key": "order-17", "wait": false}`
-fn start(event: &Map<String, Value>) -> Result<StartOfSession, BadEvent> {
+fn start(event: &Map<String, Value>, source: &[u8]) -> Result<StartOfSession, BadEvent> {
     if event.contains_key("function") && event.keys().any(|name| !MEMBERS.contains(&name.as_str())) {
         return Err(BadEvent::Unknown("it has a member that is not `function`, `args`, `key`, `request` or `wait`"));
     }
@@ -157,7 +161,7 @@ fn start(event: &Map<String, Value>) -> Result<StartOfSession, BadEvent> {
     let function = function.ok_or(BadEvent::Unknown("it has no `function`"))?;
     let arguments = match event.get("args") {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(arguments)) => arguments.clone(),
+        Some(Value::Array(_)) => arguments_of(source).map_err(|error| BadEvent::NotJson(error.to_string()))?,
         Some(_) => return Err(BadEvent::Unknown("its `args` are not a list")),
     };
     let waits = match event.get("wait") {
@@ -167,7 +171,15 @@ fn start(event: &Map<String, Value>) -> Result<StartOfSession, BadEvent> {
     };
     let key = text("key", "its `key` is not a text")?;
     let request = text("request", "its `request` is not a text")?;
-    Ok(StartOfSession { request, waits, ..StartOfSession::of_call(function, arguments, key) })
+    Ok(StartOfSession { arguments, request, waits, ..StartOfSession::of_call(function, &[], key) })
+}
+
+/// The arguments of an event as they are written.
+fn arguments_of(event: &[u8]) -> serde_json::Result<Vec<String>> {
+    let members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(event)?;
+    let written: Vec<Box<RawValue>> =
+        members.get("args").map_or(Ok(Vec::new()), |args| serde_json::from_str(args.get()))?;
+    Ok(written.iter().map(|argument| argument.get().to_owned()).collect())
 }
 
 #[cfg(test)]
@@ -218,15 +230,22 @@ mod tests {
         });
         let start = StartOfSession {
             function: "main".to_owned(),
-            arguments: vec![json!(1), json!({"a": null})],
+            arguments: vec!["1".to_owned(), r#"{"a":null}"#.to_owned()],
             key: Some("order-17".to_owned()),
             request: Some("7".to_owned()),
             waits: false,
         };
         assert_eq!(parsed(&event), Ok(Event::Start(start)));
         let Ok(Event::Start(start)) = parsed(&json!({"function": "f"})) else { panic!() };
-        assert_eq!(start, StartOfSession::of_call("f".to_owned(), Vec::new(), None));
+        assert_eq!(start, StartOfSession::of_call("f".to_owned(), &[], None));
         assert!(start.waits);
+    }
+
+    #[test]
+    fn numbers_that_only_hark_can_hold_stay_as_they_are() {
+        let event = br#"{"function": "main", "args": [123456789012345678901234567890, 1.50]}"#;
+        let Ok(Event::Start(start)) = Event::parse(event) else { panic!() };
+        assert_eq!(start.arguments, ["123456789012345678901234567890", "1.50"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// How many bytes an answer to Lambda may have.
-const ANSWER_BYTES_MAX: usize = 6 * 1_024 * 1_024;
+pub const ANSWER_BYTES_MAX: usize = 6 * 1_024 * 1_024;
 
 /// What the function may say of the response.
 const STATUS: &str = "statusCode";

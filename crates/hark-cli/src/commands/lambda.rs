@@ -154,7 +154,7 @@ impl Function {
             Event::SomeThreads(payloads, unreadable) => {
                 let failures = unreadable.iter().map(|id| json!({ "itemIdentifier": id })).collect::<Vec<_>>();
                 self.run_threads(payloads)?;
-                Ok(Some(json!({ "batchItemFailures": failures })))
+                Ok(Some(json!({ "batchItemFailures": failures }).to_string()))
             }
             Event::Recover => self.recover().map(Some),
             Event::Start(start) => self.start(start, &invocation.id).map(Some),
@@ -190,7 +190,7 @@ impl Function {
     }
 
     /// Runs threads that other processes hand over.
-    fn run_threads(&self, payloads: Vec<Value>) -> Result<Value, Failure> {
+    fn run_threads(&self, payloads: Vec<Value>) -> Result<String, Failure> {
         let (mut assignments, mut hops) = (Vec::new(), 0);
         for payload in payloads {
             let refused = |why: String| Failure::usage(format!("the event cannot be understood: {why}"));
@@ -200,7 +200,7 @@ impl Function {
         }
         self.lambda.set_hops(hops);
         self.run_assigned(&assignments)?;
-        Ok(json!({"threads": assignments.len()}))
+        Ok(json!({"threads": assignments.len()}).to_string())
     }
 
     /// A session that the storage does not let continue must not keep the others from it: Lambda would send the event again.
@@ -215,11 +215,11 @@ impl Function {
         }
     }
 
-    fn recover(&self) -> Result<Value, Failure> {
+    fn recover(&self) -> Result<String, Failure> {
         self.lambda.set_hops(0);
         let horizon = System.steady_now().after(RECOVERY_HORIZON);
         let recovered = self.engine.recover(horizon).map_err(storage::failure)?;
-        Ok(json!({"threads": recovered.threads, "timers": recovered.timers}))
+        Ok(json!({"threads": recovered.threads, "timers": recovered.timers}).to_string())
     }
 }
 

@@ -37,7 +37,7 @@ fn start(record: &Value) -> Result<StartOfSession, BadEvent> {
     let text = |name: &str| object[name].as_str().unwrap_or_default();
     let upload = [bucket, &key, text("sequencer"), text("versionId"), text("eTag")];
     let key_of_session = key_of("upload", &upload);
-    Ok(StartOfSession::of_call(FUNCTION.to_owned(), vec![json!(bucket), json!(key)], Some(key_of_session)))
+    Ok(StartOfSession::of_call(FUNCTION.to_owned(), &[json!(bucket), json!(key)], Some(key_of_session)))
 }
 
 /// A key as it was before it was encoded like a form: `+` is a space, and `%C3%A4` are the bytes of a letter. None if it cannot have
@@ -88,8 +88,8 @@ mod tests {
             panic!();
         };
         assert_eq!(starts[0].function, "on_upload");
-        assert_eq!(starts[0].arguments, [json!("photos"), json!("in/a b+c\u{e4} .jpg")]);
-        assert_eq!(starts[1].arguments, [json!("photos"), json!("plain")]);
+        assert_eq!(starts[0].arguments, ["\"photos\"", "\"in/a b+c\u{e4} .jpg\""]);
+        assert_eq!(starts[1].arguments, ["\"photos\"", "\"plain\""]);
     }
 
     #[test]

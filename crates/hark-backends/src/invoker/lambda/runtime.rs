@@ -62,12 +62,12 @@ impl RuntimeApi {
         Ok(Invocation { id, deadline, event })
     }
 
-    /// Answers an event.
+    /// Answers an event, with JSON.
     ///
     /// # Errors
     /// Like [`next`](RuntimeApi::next).
-    pub fn answer(&self, id: &str, answer: &serde_json::Value) -> Result<(), StorageError> {
-        self.ask("POST", &format!("invocation/{id}/response"), answer.to_string().into_bytes(), None).map(drop)
+    pub fn answer(&self, id: &str, answer: &str) -> Result<(), StorageError> {
+        self.ask("POST", &format!("invocation/{id}/response"), answer.as_bytes().to_vec(), None).map(drop)
     }
 
     /// Says that an event could not be handled. If it was sent asynchronously, it comes again.

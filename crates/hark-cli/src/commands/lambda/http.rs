@@ -80,7 +80,7 @@ impl Client<'_> {
             }
             pause = (pause * 2).min(PAUSE_MAX);
         };
-        self.reply.give(&response).map_err(storage::failure)
+        self.reply.give(&response.to_string()).map_err(storage::failure)
     }
 
     /// The response, if the first thread has its result, or the session is over without one.

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hark_backends::invoker::lambda::RuntimeApi;
 use hark_engine::StorageError;
-use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::instance::invocation;
@@ -24,11 +23,11 @@ impl Reply<'_> {
         Reply { api, event, is_given: AtomicBool::new(false) }
     }
 
-    /// Answers. The process may go on afterwards: Lambda freezes it when it asks for the next event.
+    /// Answers, with JSON. The process may go on afterwards: Lambda freezes it when it asks for the next event.
     ///
     /// # Errors
     /// If the interface of Lambda cannot be used.
-    pub fn give(&self, answer: &Value) -> Result<(), StorageError> {
+    pub fn give(&self, answer: &str) -> Result<(), StorageError> {
         self.is_given.store(true, Ordering::Release);
         self.api.answer(self.event, answer)
     }

@@ -6,6 +6,7 @@ use hark_backends::System;
 use hark_engine::outside::Outside;
 use hark_engine::{Assignment, Keyed, Labels, SessionId, Start, check_key, key_of_request};
 use hark_lambda::StartOfSession;
+use hark_lambda::response::ANSWER_BYTES_MAX;
 use hark_machine::Program;
 use serde_json::{Value, json};
 
@@ -29,8 +30,8 @@ pub(super) struct Begun {
 }
 
 impl Function {
-    /// Starts a session, and runs of it what fits into this invocation.
-    pub(super) fn start(&self, start: StartOfSession, request: &str) -> Result<Value, Failure> {
+    /// Starts a session, and runs of it what fits into this invocation. Returns the answer, which is JSON.
+    pub(super) fn start(&self, start: StartOfSession, request: &str) -> Result<String, Failure> {
         if !start.waits {
             return self.leave(start, request);
         }
@@ -40,14 +41,14 @@ impl Function {
     }
 
     /// Starts a session, and leaves it to other invocations.
-    fn leave(&self, start: StartOfSession, request: &str) -> Result<Value, Failure> {
+    fn leave(&self, start: StartOfSession, request: &str) -> Result<String, Failure> {
         let (Keyed::New(id) | Keyed::Known(id)) =
             self.engine.leave_keyed(self.of_program(start, request)?).map_err(storage::failure)?;
-        Ok(json!({ "session": id.as_str() }))
+        Ok(json!({ "session": id.as_str() }).to_string())
     }
 
     /// Starts some sessions, whose keys are known, and runs of them what fits into this invocation.
-    pub(super) fn start_all(&self, starts: Vec<StartOfSession>) -> Result<Value, Failure> {
+    pub(super) fn start_all(&self, starts: Vec<StartOfSession>) -> Result<String, Failure> {
         let (mut begun, mut failed) = (Vec::new(), None);
         for start in starts {
             match self.begin_session(start, "") {
@@ -60,7 +61,10 @@ impl Function {
         match failed {
             // Lambda sends the event again, and then only the others are started.
             Some(failure) => Err(failure),
-            None => Ok(json!({ "sessions": begun.iter().map(|begun| begun.id.as_str()).collect::<Vec<_>>() })),
+            None => {
+                let ids: Vec<&str> = begun.iter().map(|begun| begun.id.as_str()).collect();
+                Ok(json!({ "sessions": ids }).to_string())
+            }
         }
     }
 
@@ -87,14 +91,15 @@ impl Function {
         let key = key.unwrap_or_else(|| key_of_request(named.as_deref().unwrap_or(request)));
         let labels = Labels { key: Some(key), ..Labels::default() };
         let program = self.program.clone().map_or_else(compile, Ok)?;
-        let arguments = arguments.iter().map(|argument| value::from_json(&argument.to_string()));
+        let arguments = arguments.iter().map(|argument| value::from_json(argument));
         let Entry { callee, arguments } =
             Entry::with_values(program.executable(), &function, arguments.collect::<Result<_, _>>()?)?;
         Ok(Start { labels, ..Start::new(program, callee, arguments) })
     }
 
-    /// What has become of a session so far.
-    fn report(&self, id: &SessionId) -> Result<Value, Failure> {
+    /// What has become of a session so far. Lambda does not pass on more than some megabytes, and few readers of JSON know what is deeply
+    /// nested, or no number; then the answer says only how the session stands, and the table has the rest.
+    fn report(&self, id: &SessionId) -> Result<String, Failure> {
         let outside = Outside::open(&*self.storage, &System, id).map_err(outside_failure)?;
         let report = outside.report(true).map_err(outside_failure)?;
         let mut json = Json::new(Vec::new());
@@ -104,7 +109,14 @@ impl Function {
             .and_then(|()| json.close('}'))
             .and_then(|()| json.finish());
         let text = written.map_err(Failure::Output)?;
-        serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("the report cannot be read: {error}")))
+        if text.len() <= ANSWER_BYTES_MAX
+            && serde_json::from_slice::<Value>(&text).is_ok()
+            && let Ok(text) = String::from_utf8(text)
+        {
+            return Ok(text);
+        }
+        let status = report.status.to_string();
+        Ok(json!({ "session": id.as_str(), "status": status, "incomplete": true }).to_string())
     }
 }
 
