@@ -89,7 +89,7 @@ pub fn import(
 ) -> Result<SessionId, ImportError> {
     let Contents { id, session, program, records, history } = exported.0;
     // The processes that have the code it was started with are those of another storage.
-    let session = SessionRecord { any_code: true, ..session };
+    let session = SessionRecord { any_code: session.about.code.is_some(), ..session };
     let catalog = storage::catalog_of(storage)?;
     let key = session.about.labels.key.clone();
     check_key(storage, key.as_deref(), &id)?;

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,9 @@ impl Server {
     }
 
     fn try_start(program: &Path) -> Option<Server> {
+        // One after the other: two tests must not find the same free port.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let port = listener.local_addr().expect("it has an address").port();
         drop(listener);
@@ -57,7 +61,9 @@ impl Server {
                 return None;
             }
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(server);
+                // It may be another one that answers, which has taken the port just before: then this one ends.
+                thread::sleep(Duration::from_millis(50));
+                return server.process.as_mut()?.try_wait().expect("it can be asked for").is_none().then_some(server);
             }
             thread::sleep(Duration::from_millis(10));
         }
