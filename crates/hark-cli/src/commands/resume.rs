@@ -109,15 +109,22 @@ fn is_run_elsewhere(store: &Store, id: &SessionId) -> Result<bool, Failure> {
     session::is_run_elsewhere(&*store.storage, id).map_err(storage::failure)
 }
 
-/// The worker that serves the session has been notified.
-fn leave_to_worker(wanted: &GoOn, store: &Store, id: &SessionId) -> Result<u8, Failure> {
-    if wanted.kept.json {
-        report::write_list(|json| {
+/// Lists sessions that others continue, as JSON.
+fn write_left(ids: &[SessionId]) -> Result<(), Failure> {
+    report::write_list(|json| {
+        ids.iter().try_for_each(|id| {
             json.open('{')?;
             json.entry("session", id.as_str())?;
             json.entry("state", "running")?;
             json.close('}')
-        })?;
+        })
+    })
+}
+
+/// The worker that serves the session has been notified.
+fn leave_to_worker(wanted: &GoOn, store: &Store, id: &SessionId) -> Result<u8, Failure> {
+    if wanted.kept.json {
+        write_left(std::slice::from_ref(id))?;
     } else if !wanted.quiet {
         output::write_out(&format!("a worker continues {id}\n"))?;
         tell_all(&unserved::notes(&*store.storage, std::slice::from_ref(id), &store.place));

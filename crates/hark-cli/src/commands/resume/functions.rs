@@ -5,7 +5,7 @@ use hark_engine::SessionId;
 use hark_engine::outside::Outside;
 use serde_json::json;
 
-use super::{exit_status, running, show};
+use super::{exit_status, running, show, write_left};
 use crate::args::GoOn;
 use crate::commands::FINISHED;
 use crate::commands::follow::{From, follow};
@@ -14,7 +14,6 @@ use crate::commands::progress::Progress;
 use crate::failure::Failure;
 use crate::instance::invocation;
 use crate::output;
-use crate::report;
 use crate::signals::Interruption;
 
 /// Has the instance look for threads that stand still, and shows this session. Without one it tells which sessions are unfinished.
@@ -32,14 +31,7 @@ pub fn resume(wanted: &GoOn, store: &Store, only: Option<&SessionId>) -> Result<
     wake()?;
     let running = running(store)?;
     if wanted.kept.json {
-        report::write_list(|json| {
-            running.iter().try_for_each(|id| {
-                json.open('{')?;
-                json.entry("session", id.as_str())?;
-                json.entry("state", "running")?;
-                json.close('}')
-            })
-        })?;
+        write_left(&running)?;
     } else if !wanted.quiet {
         let lines = running.iter().map(|id| format!("the functions continue {id}\n"));
         let nothing = format!("no sessions to resume in {}\n", store.place.store());
