@@ -225,9 +225,7 @@ impl Engine {
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Session>, StorageError> {
         let session = self.begin(newborn, start, observer, None)?;
-        if session.is_leased() {
-            session.follow_history();
-        }
+        session.follow_output();
         if let Some(serving) = self.serving.as_ref().filter(|_| session.is_leased()) {
             serving.announce_started();
         }

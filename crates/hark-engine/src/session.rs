@@ -181,7 +181,7 @@ impl Session {
             ports,
             records,
             impatient_records,
-            output: Mutex::new(Output { observer, kept: Vec::new(), followed: None }),
+            output: Mutex::new(Output::new(observer)),
             unwritten: Mutex::default(),
             new: NewThread::default(),
             record: Mutex::default(),

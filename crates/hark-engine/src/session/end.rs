@@ -259,7 +259,7 @@ impl Session {
 
     /// Sets the waiter for the session's end. It may have missed a part of the output.
     pub fn watch(&self, observer: Arc<dyn Observer>, on_end: OnEnd) {
-        lock(&self.output).observer = observer;
+        self.observe(observer);
         *lock(&self.on_end) = Some(on_end);
         // A concurrent end either has not seen the waiter, or has already called it.
         if self.is_over() {

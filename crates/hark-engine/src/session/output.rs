@@ -1,5 +1,8 @@
 //! A session's output, on its way to the observer and the history.
 
+mod reported;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::in_hand::calls::Piece;
@@ -12,6 +15,7 @@ use crate::output::{Observer, OutputItem};
 use crate::record::Key;
 use crate::remote::WorkerReport;
 use crate::storage::StorageError;
+use reported::Reported;
 
 /// The observer of the output, and the output that is kept for the report.
 pub(super) struct Output {
@@ -20,6 +24,14 @@ pub(super) struct Output {
     pub kept: Vec<OutputItem>,
     /// The position up to which the history was shown, if threads may run in other processes as well.
     pub followed: Option<HistoryPosition>,
+    /// What worker processes have reported, if somebody observes the output of a session that they run.
+    reported: Option<Reported>,
+}
+
+impl Output {
+    pub fn new(observer: Arc<dyn Observer>) -> Output {
+        Output { observer, kept: Vec::new(), followed: None, reported: None }
+    }
 }
 
 impl Session {
@@ -112,9 +124,25 @@ impl Session {
         Ok(is_done.then_some(commit.stamp))
     }
 
-    /// From now on shows what any process prints for the session, from its history.
-    pub fn follow_history(&self) {
-        lock(&self.output).followed = Some(HistoryPosition::default());
+    /// From now on somebody observes the output.
+    pub(super) fn observe(&self, observer: Arc<dyn Observer>) {
+        lock(&self.output).observer = observer;
+        self.note_reports();
+    }
+
+    /// From now on shows what any process prints for the session: from its history, if its threads are leased.
+    pub fn follow_output(&self) {
+        if self.is_leased() {
+            lock(&self.output).followed = Some(HistoryPosition::default());
+        }
+        self.note_reports();
+    }
+
+    /// From now on notes what worker processes report, if they run the session.
+    fn note_reports(&self) {
+        if self.ports.invoker.is_remote() && self.is_resumable() && !self.is_leased() {
+            lock(&self.output).reported = Some(Reported::since(self.now()));
+        }
     }
 
     /// Shows new output from the history, if it is followed.
@@ -133,6 +161,37 @@ impl Session {
             output.followed = Some(history.position().clone());
         }
         Ok(())
+    }
+
+    /// Shows what a worker process has reported.
+    pub(super) fn show_reported(&self, items: Vec<OutputItem>) {
+        self.note_and_show(&mut lock(&self.output), items);
+    }
+
+    /// Shows what a worker process had committed, but not reported, when it was lost with these threads.
+    pub(super) fn show_unreported(&self, threads: &[ThreadId]) -> Result<(), StorageError> {
+        let mut output = lock(&self.output);
+        let Some(reported) = &output.reported else { return Ok(()) };
+        let threads: HashSet<ThreadId> = threads.iter().copied().collect();
+        let mut is_missing = reported.missing(&threads);
+        let mut history = HistoryReader::new(&*self.records);
+        let mut missing = Vec::new();
+        while let Some(page) = history.page()? {
+            let page = page.into_iter().filter(|entry| is_missing(entry));
+            missing.extend(page.filter_map(LogEntry::into_printed));
+        }
+        drop(is_missing);
+        if !missing.is_empty() {
+            self.note_and_show(&mut output, missing);
+        }
+        Ok(())
+    }
+
+    fn note_and_show(&self, output: &mut Output, mut items: Vec<OutputItem>) {
+        if let Some(reported) = &mut output.reported {
+            reported.note(&items);
+        }
+        self.show(output, &mut items);
     }
 
     pub(super) fn show(&self, output: &mut Output, items: &mut Vec<OutputItem>) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::{Session, lock};
+use super::Session;
 use crate::assignment::{Assignment, AssignmentEnd};
 use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
@@ -44,7 +44,8 @@ impl Supervised for Session {
         self.in_hand.note_lost(threads);
         // It may have been lost between a commit and the actions that follow.
         self.add_work(1);
-        let taken = self.server.as_ref().map_or(Ok(()), |server| server.take_up_lost(&self.id));
+        let shown = self.show_unreported(threads);
+        let taken = shown.and_then(|()| self.server.as_ref().map_or(Ok(()), |server| server.take_up_lost(&self.id)));
         if let Err(error) = taken {
             self.fail_storage(&error);
         }
@@ -83,7 +84,7 @@ impl Supervised for Session {
                 self.finish_work(1);
             }
             WorkerReport::Interrupted => self.note_interrupted(),
-            WorkerReport::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
+            WorkerReport::Printed(items) => self.show_reported(items),
             WorkerReport::Failed(error) => self.fail_storage(&error),
             WorkerReport::Ended => match self.look_closed() {
                 // It broke, and has been retried since.
