@@ -54,7 +54,7 @@ mod lost_workers {
     impl Upstream for LostBeforeReport {
         fn report(&self, session: &SessionId, report: WorkerReport) {
             if matches!(&report, WorkerReport::Printed(items) if items.iter().any(|item| item.text == self.line)) {
-                self.socket.shutdown(Shutdown::Both).unwrap();
+                self.socket.shutdown(Shutdown::Both).expect("it is open");
                 loop {
                     thread::park();
                 }
@@ -65,7 +65,7 @@ mod lost_workers {
 
     /// A worker of these sessions in this process, and a process to kill in its stead.
     fn worker(folder: &Path, server: i64, socket: UnixStream, loses: &'static str) -> io::Result<Child> {
-        let storage = Arc::new(SqliteStorage::open_for_server(folder, server).unwrap());
+        let storage = Arc::new(SqliteStorage::open_for_server(folder, server).expect("the file is there"));
         let (foreign, surroundings) = (Arc::new(NoForeign), Arc::new(System));
         let ports = Ports { storage, invoker: Arc::new(Threads::new(1)), foreign, surroundings };
         let invoker = ports.invoker.clone();
