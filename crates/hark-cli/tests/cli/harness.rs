@@ -165,6 +165,17 @@ impl Beside {
         self.0.as_mut().unwrap().try_wait().unwrap().is_some()
     }
 
+    /// The processes that it has started, for example the workers of a supervisor.
+    pub fn children(&self) -> Vec<u32> {
+        let parent = format!("PPid:\t{}", self.id());
+        let is_child = |id: &u32| {
+            let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+            status.lines().any(|line| line == parent)
+        };
+        let entries = fs::read_dir("/proc").unwrap();
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(is_child).collect()
+    }
+
     pub fn ended(mut self, folder: &Folder) -> Run {
         folder.filtered(self.0.take().unwrap().wait_with_output().unwrap())
     }

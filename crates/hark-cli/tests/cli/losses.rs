@@ -69,24 +69,13 @@ fn a_worker_process_that_is_still_for_too_long_is_replaced() {
     let folder = folder("a_worker_process_that_is_still", "lease = 1");
     let run = Beside::start(&folder, "run -s sqlite -c processes -q x.hk");
     wait_until("some lines", || printed(&folder).len() > 3);
-    let supervisor = run.id();
-    let workers: Vec<u32> = children(supervisor);
+    let workers: Vec<u32> = run.children();
     assert!(!workers.is_empty());
     stop_between_commits(&folder, &workers);
     get_up(&folder);
     let lines: String = count_down().iter().map(|line| format!("{line}\n")).collect();
     run.ended(&folder).is(0, &format!("{lines}rested\n"), "");
     assert_eq!(printed(&folder), count_down());
-}
-
-/// The worker processes of a supervisor.
-fn children(process: u32) -> Vec<u32> {
-    let is_child = |id: &u32| {
-        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        status.lines().any(|line| line == format!("PPid:\t{process}"))
-    };
-    let entries = fs::read_dir("/proc").unwrap();
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(is_child).collect()
 }
 
 #[test]
