@@ -1,10 +1,10 @@
 //! Handing threads over to another process, where threads are leased.
 //!
 //! The process that has taken a thread, or has started or woken it and kept it, need not run it: the lease belongs to
-//! the thread, and is held by whoever knows the version of its record. An assignment contains all that the next process
-//! must know. It is a short text, so that it fits into a command line argument, an event or a message. A lost
-//! assignment costs only time, until its lease expires. A duplicate or late one does no harm, because the version
-//! fences it off.
+//! the thread, and its holder is any process that knows the version of the thread's record. An assignment contains
+//! everything that the next process needs. It is a short text, so that it fits into a command line argument, an event
+//! or a message. A lost assignment costs only time, until its lease expires. A duplicate or late one does no harm,
+//! because the version fences it off.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -33,9 +33,9 @@ pub struct Assignment {
 /// for the threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignmentEnd {
-    /// When the first of the threads that were left to others is due, if any were.
+    /// The earliest time at which a thread that was left to others is due, if any was left.
     pub due: Option<Timestamp>,
-    /// The session may be over.
+    /// The process has changed a session's state, so the session may be over.
     pub has_changed_session: bool,
 }
 

@@ -1,8 +1,8 @@
-//! The time that a process has that was started for some threads and is stopped at a certain time, such as an invocation of a
-//! function service.
+//! The lifetime of a process that was started for some threads and is stopped at a known time, such as an invocation of
+//! an AWS Lambda function.
 //!
-//! Threads do not end with it: some time before, those that compute are written and handed on. Only a foreign call cannot be
-//! continued elsewhere.
+//! Threads outlive the process: threads that compute are saved and handed on some time before its end. Only a foreign
+//! call cannot be continued elsewhere.
 
 use std::time::Duration;
 
@@ -11,16 +11,17 @@ use crate::surroundings::Timestamp;
 /// When a process ends, in steady time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
-    /// From now on it begins no calls that may take all of its time: the next process has more of it.
+    /// From then on it begins no calls that may need all of the remaining time: the next process has more time.
     pub long_calls_until: Timestamp,
-    /// From now on it hands threads on when they are written next, and keeps no others.
+    /// From then on it hands each thread on when the thread is next saved, and keeps no new ones.
     pub winds_down: Timestamp,
-    /// Calls that are not over by now fail.
+    /// Calls that are still in flight then fail.
     pub calls_end: Timestamp,
 }
 
 impl Deadline {
-    /// Of a process that begins now and is stopped at `end`, and needs the `reserve` at its end to write what has happened.
+    /// The deadline of a process that begins now, is stopped at `end`, and needs the last `reserve` to save its
+    /// threads.
     pub fn new(now: Timestamp, end: Timestamp, reserve: Duration) -> Deadline {
         let total = end.since(now);
         let reserve = reserve.min(total / 4);
@@ -32,12 +33,12 @@ impl Deadline {
         }
     }
 
-    /// Whether threads that compute are handed on.
+    /// Whether threads that compute are now handed on.
     pub fn is_winding_down(&self, now: Timestamp) -> bool {
         now >= self.winds_down
     }
 
-    /// Whether a call begins here, which takes this long at most, if that is known.
+    /// Whether a call may begin here. `timeout` is the longest that it can take, if known.
     pub fn may_begin(&self, now: Timestamp, timeout: Option<Duration>) -> bool {
         now < self.long_calls_until || timeout.is_some_and(|timeout| now.after(timeout) <= self.calls_end)
     }

@@ -1,9 +1,9 @@
-//! What a thread demands while it waits to run.
+//! What a thread requires while it waits to run: a priority and a place.
 
 use crate::place::Place;
 
-/// How urgently a thread is to run, and where. Records and hints carry it, so that whoever wakes or takes the thread need
-/// not read it first.
+/// How urgently a thread is to run, and where. Records and hints carry a copy, so that a process can wake or take the
+/// thread without reading its record first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Demand {
     /// Its priority: that of its innermost function that has one. The default is 0.
@@ -18,7 +18,7 @@ impl Demand {
         Demand { priority, place: Place::default() }
     }
 
-    /// Whether it has neither a priority nor a place. Then records leave it out.
+    /// Whether both the priority and the place are the default. Records omit a default demand.
     pub fn is_default(&self) -> bool {
         self.priority == 0 && self.place.is_default()
     }

@@ -1,7 +1,7 @@
-//! The port for hints between processes, so that the threads which a commit makes runnable are run soon.
+//! The port for hints between processes, so that threads run soon after a commit has made them runnable.
 //!
-//! Whoever makes a thread runnable and does not run it dispatches a hint: a process without room for more leased
-//! threads, the worker process of a supervisor, and commands such as `hark resolve` from outside. A hint may be lost,
+//! A process that makes a thread runnable but does not run it dispatches a hint. Such processes are those without room
+//! for more leased threads, the workers of a supervisor, and commands such as `hark resolve`. A hint may be lost,
 //! duplicated or late. The records say what must be done; a hint only says that it is worth looking now.
 
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub struct Hint {
     /// What happened to the process that held it before.
     #[serde(default, skip_serializing_if = "Left::is_free")]
     pub left: Left,
-    /// The code with which its session goes on, if it is not that of the process that dispatches.
+    /// The version of the code that the session needs, if it is not that of the dispatching process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -45,25 +45,26 @@ impl Hint {
         Hint { not_before: Some(time), ..Hint::now(thread) }
     }
 
-    /// The same for a process that is started for it.
+    /// The assignment for a process that is started for this hint.
     pub fn assignment(&self, session: &SessionId) -> Assignment {
         Assignment { session: session.clone(), thread: self.thread, held: self.held, left: self.left }
     }
 }
 
-/// Reaches the processes that run threads.
+/// Sends hints to the processes that run threads.
 pub trait Dispatcher: Send + Sync {
-    /// Sends hints for threads of a session to the process that runs them, or to those that may. Without hints it says
-    /// that the session has begun, ended, or was moved.
+    /// Sends hints for threads of a session to the process that runs them, or to all processes that may. An empty list
+    /// announces that the session has begun, ended or been moved.
     fn dispatch(&self, session: &SessionId, hints: &[Hint]);
 
-    /// The pools for whose threads a process is started with each hint, so that none looks for what is due. Such threads are
-    /// handed over with their hints, and their timers are dispatched, too, as hints for later.
+    /// The pools where each hint starts a process, so that no process polls for due threads. Their threads are handed
+    /// over with the hints, and their timers are dispatched as hints for later.
     fn started_pools(&self) -> Option<&Pools> {
         None
     }
 
-    /// Whether a process with this code can still be started. A session whose code is gone goes on with what there is.
+    /// Whether a process with this code can still be started. A session whose code has been removed continues with the
+    /// code of the process that runs it.
     fn reaches(&self, _code: &str) -> bool {
         true
     }

@@ -24,8 +24,9 @@ pub struct Options {
     pub pools: Pools,
     /// Where threads are leased and processes are started for them in several sizes: that of this one, and the main one.
     pub sizes: Option<Sizes>,
-    /// Where threads are leased and processes are started for them with several codes, such as the versions of a function: the
-    /// name of that of this one. A session goes on with the code that it was started with.
+    /// Where threads are leased and processes with several versions of the code are started for them, such as the
+    /// versions of an AWS Lambda function: the name of this process's version. A session continues with the code that
+    /// it was started with.
     pub code: Option<String>,
 }
 

@@ -1,11 +1,11 @@
-//! Where a thread runs: in which pool of processes, and with how much memory, as `#[pool]` and `#[memory]` say; and how long a call may take
-//! for which a process of another [size](crate::size) is needed.
+//! Where a thread runs: the pool of processes and the amount of memory that `#[pool]` and `#[memory]` ask for, and, for
+//! a call that needs a process of another [size](crate::size), how long the call may take.
 //!
-//! **A thread is at home where its function is to run**: the function that it was started with. An attempt of a call is at
-//! home where its caller is. **A live record's place is where its thread goes on next**: while it makes a call, the call's
-//! place, which is that of the import, or else home; otherwise home. Where threads are leased, a process takes and keeps
-//! only threads whose places it serves ([`Pools`]), so each call is made in its place. Elsewhere one process runs all
-//! threads, and places only travel with them.
+//! **A thread's home is the place of the function that it was started with.** An attempt of a call has its caller's
+//! home. **The place in a live record is where the thread continues next**: during a call, the place of the import if
+//! it has one; otherwise home. Where threads are leased, a process takes and keeps only threads whose places it serves
+//! ([`Pools`]), so each call is made in its place. Elsewhere one process runs all threads, and places only travel with
+//! them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,14 +25,14 @@ const DEFAULT: &str = "default";
 /// The stored name of the pool of [`Place::anywhere`]. No program can name it.
 const ANYWHERE: &str = "*";
 
-/// A pool of processes: those that serve it.
+/// A pool: a name for the processes that serve it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pool(Option<Arc<str>>);
 
 /// Where a thread is to run. The default place is the default pool, with any amount of memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place(
-    // Invariant: not the parts of the default place. That is `None`, which costs nothing to copy.
+    // Invariant: never the parts of the default place, which is `None`, so that copying it costs nothing.
     Option<Arc<Parts>>,
 );
 
@@ -43,7 +43,7 @@ struct Parts {
     call_seconds: Option<u32>,
 }
 
-/// A name that no pool can have, or the text of a place with one.
+/// An invalid name of a pool, or an invalid text of a place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a pool: its name has letters, digits, `-`, `_` and `.`, at most 64")]
 pub struct NoPool(pub String);
@@ -51,10 +51,10 @@ pub struct NoPool(pub String);
 /// The pools that a process serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Pools {
-    /// All there are.
+    /// All pools.
     #[default]
     All,
-    /// These.
+    /// Only these pools.
     Only(BTreeSet<Pool>),
 }
 
@@ -105,8 +105,8 @@ impl Place {
         Place((parts != Parts::default()).then(|| Arc::new(parts)))
     }
 
-    /// The place of what any process may do, whatever it serves: a cancellation must not wait for a process that nobody
-    /// starts any more.
+    /// The place of work that any process may do, whatever pools it serves: a cancellation must not wait for a pool
+    /// that no process serves any more.
     pub fn anywhere() -> Place {
         Place::new(Pool(Some(ANYWHERE.into())), None)
     }
@@ -126,8 +126,8 @@ impl Place {
         self.0.as_ref()?.memory
     }
 
-    /// How long a call may take there, in seconds, if a process of the main size does not live that long. The rows of threads
-    /// leave it out, so that a thread that was lost may be given to a process that is too small, and is handed on.
+    /// How long a call may take there, in seconds, if a process of the main size does not live that long. The rows of
+    /// threads omit it, so a lost thread may be given to a process that is too small, which hands it on.
     pub fn call_seconds(&self) -> Option<u32> {
         self.0.as_ref()?.call_seconds
     }
@@ -150,13 +150,14 @@ impl Place {
         Ok(Place::new(Pool::from_name(pool)?, memory))
     }
 
-    /// Where a function with these attributes runs, or an import that is called from this place, and then with `sizes`.
+    /// Where a function with these attributes runs, or an import with them that is called from this place. `sizes` is
+    /// given only for an import.
     fn of(&self, attributes: &Attributes, sizes: Option<&Sizes>) -> Place {
         let call_seconds = sizes.and_then(|sizes| sizes.long_call(attributes));
         if attributes.pool.is_none() && attributes.memory_megabytes.is_none() && call_seconds.is_none() {
             return self.clone();
         }
-        // The executable was verified.
+        // The executable was verified, so the name is valid.
         let own = attributes.pool.as_deref().and_then(|pool| pool.parse().ok());
         Place::of_parts(Parts {
             pool: own.unwrap_or_else(|| self.pool()),
@@ -165,13 +166,13 @@ impl Place {
         })
     }
 
-    /// Where a thread is at home that has not begun: where its function runs, or an import that it calls.
+    /// The home of a thread that has not begun: where its function runs, or the import that it calls.
     pub(crate) fn of_new(thread: &Thread, program: &Program, sizes: Option<&Sizes>) -> Place {
         let Some(own) = thread.callee_attributes(program) else { return Place::default() };
         Place::default().of(own, sizes.filter(|_| thread.calls_import(program)))
     }
 
-    /// Where an import is called by a thread that is at home here.
+    /// Where a thread whose home this is calls an import.
     pub(crate) fn of_call(&self, foreign: ForeignIndex, program: &Program, sizes: Option<&Sizes>) -> Place {
         let import = program.executable().foreign.get(foreign.0 as usize);
         import.map_or_else(|| self.clone(), |import| self.of(&import.attributes, sizes))
@@ -235,7 +236,8 @@ impl Pools {
         self.serve(&Place::default())
     }
 
-    /// The stored names of the others, if these are not all there are, with that of [`Place::anywhere`].
+    /// The stored names of these pools, without the default one and with that of [`Place::anywhere`]; None for all
+    /// pools.
     pub fn names(&self) -> Option<Vec<&str>> {
         match self {
             Pools::All => None,
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_serves_its_pools_and_what_any_process_may_do() {
+    fn a_process_serves_its_pools_and_anywhere() {
         let pools = |names: &[&str]| names.iter().map(|name| name.parse::<Pool>().expect("a pool")).collect::<Pools>();
         let serve = |pools: &Pools| ["", ":9", "gpu:2", "cpu", "*"].map(|text| pools.serve(&place(text)));
         assert_eq!(serve(&Pools::All), [true; 5]);

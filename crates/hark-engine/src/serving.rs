@@ -75,16 +75,16 @@ pub(crate) struct Serving {
     milestones: Milestones,
     /// The room for leased threads, if threads are leased.
     capacity: Option<Capacity>,
-    /// In a process that only runs assigned threads: no session is left in memory.
+    /// In a process that only runs assigned threads: whether no session is left in memory.
     is_at_rest: Arc<AtomicBool>,
-    /// In such a process: when the first of the threads that it has left to others is due.
+    /// In such a process: the earliest time at which a thread that it has left to others is due.
     left_due: Mutex<Option<Timestamp>>,
     /// In such a process: the record of the last session that ran here, and when it was read.
     last_record: Mutex<Option<(Timestamp, SessionId, VersionedRecord)>>,
     has_changed_session: AtomicBool,
-    /// In such a process: threads that it was given and does not hold.
+    /// In such a process: threads that were assigned to it and that it turned out not to hold.
     unheld: Mutex<BTreeSet<(SessionId, ThreadId)>>,
-    /// In such a process: when it is stopped.
+    /// In such a process: the time at which it is stopped.
     deadline: Mutex<Option<Deadline>>,
     /// Some processes that run assigned threads do not report when the threads that they leave are due, so the storage
     /// is asked.
@@ -252,7 +252,7 @@ impl Serving {
         Ok(())
     }
 
-    /// The supervisor no longer needs a session.
+    /// Stops work on a session that the supervisor no longer needs.
     pub fn forget(&self, id: &SessionId) {
         if let Some(session) = self.open_session(id) {
             session.interrupt();
@@ -292,14 +292,14 @@ impl Serving {
         self.milestones.set_journal(journal);
     }
 
-    /// A session that nobody served was taken, or its first thread was.
+    /// Logs that a session without a server, or its first thread, was taken.
     ///
     /// Where threads are leased, `held` is the version that its first thread had before. If this is the version of the session's
     /// record, the thread has not begun, because the start of the session wrote both. Otherwise the history tells.
     pub fn note_taken(&self, session: &Session, was_lost: bool, held: Option<Stamp>) -> Result<(), StorageError> {
         let is_leased = self.lease().is_some();
         if self.milestones.are_logged() && (is_leased || !self.milestones.note_running(session.id(), session.about())) {
-            // Whatever a thread has done is in the history, after the session's start.
+            // Everything that a thread has done is in the history, after the session's start.
             let is_as_started = held.is_some() && held == session.opened_with();
             let has_begun = was_lost
                 || !is_as_started && {
@@ -319,7 +319,7 @@ impl Serving {
     /// Continues a session where its last server left it or was lost.
     pub fn take_up(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
         let begun = self.begin_again(session, was_lost);
-        // Its caller has added one, to keep it in memory until here.
+        // The caller has added this piece of work, to keep the session in memory until here.
         session.finish_work(1);
         begun
     }
@@ -355,7 +355,7 @@ impl Serving {
         Ok(())
     }
 
-    /// The record of a session that can run. First completes whatever a lost process has left half done.
+    /// The record of a session that can run. First completes any change that a lost process has left unfinished.
     fn running(&self, id: &SessionId) -> Result<Option<VersionedRecord>, StorageError> {
         while let Some((stamp, record)) = self.ask(id, |catalog| catalog.record(id))? {
             let is_settled = match record.state {
@@ -405,7 +405,7 @@ impl Serving {
         self.ask(id, |_| self.ports.storage.tenure().release(Some(id)))
     }
 
-    /// The storage does not let a session continue.
+    /// Reports that the storage does not let a session continue.
     pub fn fail(&self, id: &SessionId, error: StorageError) {
         match self.open_session(id) {
             Some(session) => session.fail_storage(&error),

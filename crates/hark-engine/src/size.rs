@@ -1,7 +1,9 @@
-//! The sizes of processes, where these are started for threads in several sizes, such as the functions of a function service.
+//! The sizes of processes, where processes of several sizes are started for threads, such as functions of AWS Lambda
+//! with different amounts of memory.
 //!
-//! `#[memory]` on a function or an import chooses a process with that much memory, and `#[timeout]` on an import one that lives that long. Each
-//! thread that needs neither is run by processes of the main size. A process runs all threads for which it is large enough.
+//! `#[memory]` on a function or an import chooses a process with that much memory, and `#[timeout]` on an import one
+//! that lives that long. Threads that need neither are run by processes of the main size. A process runs every thread
+//! that it is large enough for.
 
 use hark_bytecode::Attributes;
 use hark_machine::Program;
@@ -13,27 +15,28 @@ use crate::place::Place;
 pub struct Size {
     /// Its memory in MB.
     pub memory: u32,
-    /// How long a call may take that it makes, in seconds.
+    /// How long a call that it makes may take, in seconds.
     pub call_seconds: u32,
 }
 
 /// The size of this process, and the main one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Of this process.
+    /// The size of this process.
     pub own: Size,
-    /// Of the processes for threads that say nothing of it.
+    /// The size of the processes for threads without such attributes.
     pub main: Size,
 }
 
 impl Sizes {
-    /// Whether this process is large enough for threads of a place. Any process may do what is to be done anywhere.
+    /// Whether this process is large enough for threads of a place. Every process is large enough for
+    /// [`Place::anywhere`].
     pub fn fit(&self, place: &Place) -> bool {
         let needed = self.needed(place);
         place.is_anywhere() || needed.memory <= self.own.memory && needed.call_seconds <= self.own.call_seconds
     }
 
-    /// The least size that a place needs.
+    /// The smallest size that a place allows.
     fn needed(&self, place: &Place) -> Size {
         Size {
             memory: place.memory().unwrap_or(self.main.memory),

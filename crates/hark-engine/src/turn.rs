@@ -181,8 +181,8 @@ impl<'a> Worker<'a> {
         count
     }
 
-    /// Gives a thread a turn, and further turns as long as this worker makes the thread's calls itself, which is
-    /// fastest if there is nothing else to do. Returns whether all turns were short.
+    /// Gives a thread a turn, and further turns while this worker makes the thread's calls itself, which is fastest if
+    /// there is nothing else to do. Returns whether all turns were short.
     fn turns(&mut self, thread: ThreadId, is_last: bool) -> Result<bool, StorageError> {
         loop {
             match self.turn(thread)? {

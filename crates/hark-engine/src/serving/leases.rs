@@ -70,8 +70,8 @@ impl Serving {
             }
         }
         if left == 0 {
-            // There may be room again since this was checked. Until then the time of the next due thread does not
-            // matter.
+            // There may have been room again since this was checked. Until there is, the time of the next due thread
+            // does not matter.
             self.note_room();
             return Ok(self.timetable.end_look(None));
         }
@@ -126,7 +126,8 @@ impl Serving {
         session.in_hand.note_taken(taken, stamp);
         session.demands.note_taken(taken);
         if session.is_over() {
-            // It was given up while they were being taken, perhaps too late for them to be given back with the others.
+            // The session was given up while these threads were being taken, perhaps too late for them to be given back
+            // with its other threads.
             session.finish_work(1);
             return self.return_untouched(taken, stamp);
         }
@@ -177,8 +178,8 @@ impl Serving {
         Ok(())
     }
 
-    /// The sessions that are not over and whose threads of these pools no other process runs; or only this one, if it is
-    /// not over.
+    /// The unfinished sessions whose threads in this process's pools no other process runs; or only the given session,
+    /// if it is unfinished.
     pub fn unfinished(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError> {
         let catalog = self.catalog()?;
         if let Some(id) = only {
@@ -305,7 +306,7 @@ impl Serving {
 
     fn finish_all_abandoned(&self) -> Result<(), StorageError> {
         for id in self.leases()?.abandoned(self.steady_now())? {
-            // Also for a session in memory: whatever a command has left half done is completed.
+            // Also for a session in memory, because this completes what a command has left unfinished.
             let is_running = self.running(&id)?.is_some();
             let taken = if is_running { self.take(&id)? } else { None };
             let finished = match taken {

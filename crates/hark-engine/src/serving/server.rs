@@ -85,7 +85,7 @@ impl Server for Serving {
 
     fn look_for_retry(&self, id: &SessionId) -> Result<(), StorageError> {
         match self.take(id)? {
-            // Its threads are taken like all due threads.
+            // The session's threads are taken like all due threads.
             Some(session) if session.is_leased() => session.finish_work(1),
             Some(session) => {
                 self.milestones.note_running(id, session.about());
@@ -166,7 +166,7 @@ impl Server for Serving {
         let is_demanding = self.lease().is_some() && (program.has_priorities() || program.has_places());
         let demands = if is_demanding { self.ask(id, |_| demands_of(&*records, threads))? } else { Vec::new() };
         let demand = |at: usize| demands.get(at).cloned().unwrap_or_default();
-        // It has no expectations, and does no harm if it happens twice.
+        // This commit expects nothing, and does no harm if it happens twice.
         let wake = || {
             let mut commit = Commit::new(Stamps::unique(&*self.ports.surroundings).next());
             commit.put = threads.iter().enumerate().map(|(at, thread)| Record::Ready(*thread, demand(at))).collect();
@@ -260,7 +260,7 @@ impl Server for Serving {
     }
 }
 
-/// What these threads demand, as their records say.
+/// The demands in the records of these threads.
 fn demands_of(records: &dyn SessionStorage, threads: &[ThreadId]) -> Result<Vec<Demand>, StorageError> {
     let keys: Vec<Key> = threads.iter().copied().map(Key::Live).collect();
     let mut found = Vec::with_capacity(keys.len());

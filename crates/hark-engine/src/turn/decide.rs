@@ -163,7 +163,7 @@ impl Worker<'_> {
             Ending::Waits(awaited, _) => self.consult(loaded, live, awaited),
             Ending::Awaits { wait, .. } => self.consult_many(loaded, live, wait),
             Ending::Follows(awaited, _) => self.follow(loaded, live, awaited),
-            // What it was woken for has come in the meantime.
+            // The event that it waited for has happened in the meantime.
             Ending::Stays => self.by_status(loaded, live, false),
             other => Ok(Next::End(other)),
         }

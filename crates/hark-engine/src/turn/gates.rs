@@ -76,8 +76,8 @@ impl Worker<'_> {
         Ok(self.resume(live, Value::Boolean(true)))
     }
 
-    /// Whether a thread still has its places. One that was taken away because nobody served the session is given back
-    /// ahead of all others.
+    /// Whether a thread still has its places. If a place was taken away because nobody served the session, the thread
+    /// gets it back before all other threads.
     pub(super) fn has_places(&self, thread: ThreadId, live: &Live) -> Result<bool, StorageError> {
         for place in live.places.iter() {
             let holder = place.lender.unwrap_or(thread);

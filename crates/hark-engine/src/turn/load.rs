@@ -11,14 +11,15 @@ use crate::storage::StorageError;
 type InTurn = (Box<Loaded>, Box<Live>);
 
 impl Worker<'_> {
-    /// Reads the records with which a step begins. If another worker has the thread, it is told that there is news.
+    /// Reads the records with which a step begins. If another worker has the thread, puts a mailbox entry that tells it
+    /// to look again.
     pub(super) fn load(&mut self, thread: ThreadId) -> Result<Option<InTurn>, StorageError> {
         let found = self.read_thread(thread)?;
         if !matches!(&found, Some((_, live)) if live.is_away()) {
             return Ok(found);
         }
-        // That worker may already have checked for the reason of this hint. This makes its commit conflict, so it
-        // checks again.
+        // That worker may already have looked for the reason of this hint. The entry makes its commit conflict, so that
+        // it looks again.
         self.commit.put.push(Record::Ready(thread, self.session.demands.of(thread)));
         while self.session.records().commit(&mut self.commit)? != Outcome::Done {}
         self.commit.reset(self.stamps.next());
@@ -49,7 +50,7 @@ impl Worker<'_> {
                 return Ok(Some((loaded, live)));
             }
             if let Some((version, live, record)) = self.session.new.take() {
-                // Whoever wakes the thread or changes the session meanwhile makes this step's commit conflict.
+                // If the thread is woken or the session changed meanwhile, this step's commit conflicts.
                 (first.session, first.is_remembered) = (Some(record), true);
                 loaded.live = Some(version);
                 loaded.tokens = live.tokens();
@@ -80,8 +81,8 @@ impl Worker<'_> {
         Ok(self.load_session(&mut loaded)?.then_some((loaded, content)))
     }
 
-    /// Whether a thread was put back by a retry that has others still to put back, whose old errors it would meet. Only
-    /// a thread that is runnable and has a mailbox entry can be one.
+    /// Whether a retry has put this thread back but not yet all the others, so that the thread would meet their old
+    /// errors. Only a thread that is runnable and has a mailbox entry can be in this state.
     fn is_held_back(&mut self, loaded: &Loaded, status: &Status) -> Result<bool, StorageError> {
         let may_be =
             loaded.is_resumable && loaded.ready.is_some() && matches!(status, Status::Runnable | Status::Calling(_));

@@ -1,4 +1,4 @@
-//! Where a thread goes on after its step, and before whom.
+//! Where threads continue after a step, and in which order.
 
 use std::cmp::Reverse;
 
@@ -14,8 +14,8 @@ use crate::session::Session;
 use crate::step::{Destinations, Ending, Loaded};
 
 impl<'a> Worker<'a> {
-    /// Notes what a thread demands after a step with this ending. While it makes a call, its place is the call's. Once it is
-    /// cancelled, any process lets it clean up: nobody may serve its pool any more.
+    /// Notes a thread's demand after a step with this ending. During a call the place is the call's. A cancelled thread
+    /// may clean up in any process, because its pool may no longer be served.
     pub(super) fn note_demand(&self, live: &mut Live, ending: &Ending) {
         let program = self.session.program();
         if let State::Present(state) = &live.state {
@@ -26,7 +26,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Notes where a thread makes a call. Returns whether this process makes it; otherwise the thread moves there first.
+    /// Notes where a thread makes a call. Returns whether this process makes the call; otherwise the thread moves
+    /// first.
     pub(super) fn enter_place_of(&self, foreign: ForeignIndex, live: &mut Live) -> bool {
         if !self.session.has_places() {
             return true;
@@ -35,7 +36,7 @@ impl<'a> Worker<'a> {
         self.session.serves(&live.demand.place)
     }
 
-    /// Of the threads that a step has started or woken, those with a higher priority wait in front for a worker.
+    /// Sorts the threads that a step has started or woken, the highest priority first.
     pub(super) fn order_invoked(&mut self) {
         let demands = &self.session.demands;
         demands.note(&self.commit);
@@ -56,8 +57,8 @@ impl<'a> Worker<'a> {
         destinations.with_started(session.started_pools()).with_sizes(session.sizes())
     }
 
-    /// Whether this process was given a thread that could do something now and for which it is too small: who wakes a thread may not
-    /// know its place, and who delays hints does not look at it.
+    /// Whether this process is too small for a thread that has something to do now. That happens because a process that
+    /// wakes a thread may not know the thread's place, and the queue that delays hints ignores it.
     pub(super) fn is_too_large(&self, loaded: &Loaded, live: &Live) -> bool {
         let place = &live.demand.place;
         let is_over = |until| until <= self.session.steady_now();
@@ -67,13 +68,13 @@ impl<'a> Worker<'a> {
         self.session.sizes().is_some_and(|sizes| !sizes.fit(place)) && is_started() && can_go_on()
     }
 
-    /// Hands a thread on as it is, to a process that is large enough.
+    /// Hands a thread on, without a commit, to a process that is large enough.
     pub(super) fn hand_on(&self, thread: ThreadId, live: &Live) {
         let (held, left) = self.session.in_hand.hand_over(thread);
         self.session.dispatch(&[Hint { place: live.demand.place.clone(), held, left, ..Hint::now(thread) }]);
     }
 
-    /// What the mailbox of a thread demands that a step cancels. It may be anywhere.
+    /// The demand in the mailbox of a thread that a step cancels. Any process may serve it.
     pub(super) fn demand_of_cancelled(&self, thread: ThreadId) -> Demand {
         let priority = self.session.demands.priority(thread);
         let place = if self.session.has_places() { Place::anywhere() } else { Place::default() };

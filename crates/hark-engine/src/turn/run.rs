@@ -227,7 +227,7 @@ impl Worker<'_> {
         let Some(pending) = live.call.take() else { return Next::End(Ending::Stays) };
         let mut pending = *pending;
         if live.waits_for_pool {
-            // Whatever became of the processes that have taken it, none of them has begun this attempt.
+            // Processes that took the thread since may have been lost, but none of them has begun this attempt.
             return Next::End(self.make_try(pending, loaded.thread, live));
         }
         if self.session.in_hand.is_withdrawn(loaded.thread, loaded.live) {
@@ -250,7 +250,7 @@ impl Worker<'_> {
         Next::End(self.make_try(pending, loaded.thread, live))
     }
 
-    /// Makes the next attempt of a call, or leaves it to the processes of its pool.
+    /// Makes the next attempt of a call, or leaves it to the processes that serve its pool.
     fn make_try(&mut self, pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
         let is_made_here = self.enter_place_of(pending.foreign, live);
         if self.session.is_resumable() && (is_made_here || !live.waits_for_pool) {

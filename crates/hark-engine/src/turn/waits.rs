@@ -154,7 +154,7 @@ impl Worker<'_> {
         Next::End(Ending::Awaits { awaiting, wait, is_new: was_entered.is_none() })
     }
 
-    /// Notes the changes of the step for this wait. Returns how to undo that.
+    /// Adds the changes for this wait to the step. Returns how to undo that.
     fn want(&mut self, loaded: &mut Loaded, wait: &Wait, seen: &[Seen], is_over: bool, dealt: &mut Dealt) -> Undo {
         if !is_over && wait.until == Until::All {
             dealt.chosen = self.choose(loaded, seen, dealt.chosen);

@@ -1,4 +1,4 @@
-//! In a process that only runs the threads that other processes assign to it.
+//! Serving in a process that only runs threads that other processes assign to it.
 
 use std::mem;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::step;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
-/// What becomes of threads that were handed over.
+/// Where threads that were handed over to this process are to run.
 pub(super) enum HandedOver {
-    /// Their session is open here.
+    /// Here: their session is open.
     Here(Arc<Session>),
-    /// Their session goes on with this code, which this process does not have.
+    /// In a process with this code, which their session needs and this process does not have.
     ForCode(String),
-    /// Their session is over.
+    /// Nowhere: their session is over.
     Over,
 }
 
@@ -54,7 +54,7 @@ impl Serving {
         self.open(id, record).map(HandedOver::Here)
     }
 
-    /// The code of a session, if it is not that of this process, and a process can be started that has it.
+    /// The session's code, if it differs from this process's and a process with it can still be started.
     fn other_code(&self, record: &SessionRecord) -> Result<Option<String>, StorageError> {
         let Some(own) = &self.options.code else { return Ok(None) };
         let Some(code) = record.code().filter(|code| code != own) else { return Ok(None) };
@@ -65,8 +65,7 @@ impl Serving {
         Ok(Some(code.to_owned()))
     }
 
-    /// Hands threads that were taken with this stamp on to a process with the code of their session, in the state in which they
-    /// were found.
+    /// Hands threads that were taken with this stamp on, as they were found, to a process with their session's code.
     pub(super) fn hand_on(&self, id: &SessionId, taken: &[Taken], stamp: Stamp, code: &str) {
         let hint = |taken: &Taken| Hint {
             held: taken.held.map(|_| stamp),
@@ -77,8 +76,8 @@ impl Serving {
         self.dispatch(id, &taken.iter().map(hint).collect::<Vec<_>>());
     }
 
-    /// Begins to run threads that other processes have handed over. This process is done with them when it
-    /// [is at rest](Serving::rest).
+    /// Begins to run threads that other processes have handed over. They are done when this process [is at
+    /// rest](Serving::rest).
     ///
     /// # Errors
     /// The first one. The threads of other sessions run all the same.
@@ -99,8 +98,8 @@ impl Serving {
         begun
     }
 
-    /// Takes those of the threads that this process was given and does not hold, if they are due, and begins to run them. Returns
-    /// whether there are any.
+    /// Takes the due ones among the threads that were assigned to this process without being held by it, and begins to
+    /// run them. Returns whether any was taken.
     ///
     /// # Errors
     /// The first one. The threads of other sessions are taken all the same.
@@ -128,7 +127,7 @@ impl Serving {
         Ok(true)
     }
 
-    /// This process is not at rest until [`Serving::note_rest`] finds that it is.
+    /// From now on this process is not at rest, until [`Serving::note_rest`] finds that it is.
     pub(super) fn begin_work(&self) {
         self.is_at_rest.store(false, Ordering::Release);
     }
@@ -138,18 +137,18 @@ impl Serving {
         &self.is_at_rest
     }
 
-    /// Says when this process is stopped.
+    /// Sets the time at which this process is stopped.
     pub fn set_deadline(&self, deadline: Option<Deadline>) {
         *lock(&self.deadline) = deadline;
     }
 
-    /// A new assignment begins: forgets the end of the one before.
+    /// Clears the report of the previous assignment, before a new one begins.
     pub fn forget_assignment_end(&self) {
         self.has_changed_session.store(false, Ordering::Release);
         *lock(&self.left_due) = None;
     }
 
-    /// The end of an assignment, once this process is done with it.
+    /// The report of an assignment, once this process is done with it.
     pub fn assignment_end(&self) -> AssignmentEnd {
         AssignmentEnd {
             due: *lock(&self.left_due),

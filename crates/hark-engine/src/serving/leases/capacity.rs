@@ -46,7 +46,7 @@ impl Capacity {
         let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
         let width = ports.invoker.width();
         let (at_a_time, workers, queued_max) = match ports.foreign.calls_at_a_time() {
-            // Each is then held by another process.
+            // Each thread is then held by another process.
             _ if ports.invoker.is_remote() => (width, width, TAKEN_IN_ADVANCE_MAX),
             usize::MAX => (width * HELD_PER_WORKER, width, TAKEN_IN_ADVANCE_MAX),
             calls => {
@@ -125,12 +125,12 @@ impl Capacity {
         self.queued.store(0, Ordering::Relaxed);
     }
 
-    /// A taking begins. Until it has ended, there may be more threads.
+    /// This process begins to take threads. Until it has finished, there may be more due threads.
     pub fn begin_taking(&self) {
         self.wants_more.store(true, Ordering::Release);
     }
 
-    /// The last taking has left none.
+    /// All due threads were taken.
     pub fn note_all_taken(&self) {
         self.wants_more.store(false, Ordering::Release);
     }

@@ -1,4 +1,5 @@
-//! Where processes are started for threads, what one does that is started now and then: nobody else looks for what is due.
+//! The recovery. Where each hint starts a process, no process polls for due threads, so one that is started now and
+//! then hands over the threads whose hints were lost, and dispatches the timers that expire soon.
 
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamps};
@@ -11,12 +12,12 @@ use crate::surroundings::Timestamp;
 
 use super::{Serving, by_session};
 
-/// What was found.
+/// The numbers of threads and timers that a recovery has found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Threads that were due and are handed over.
+    /// Due threads that were handed over.
     pub threads: usize,
-    /// Timers that run out soon.
+    /// Timers that expire soon and were dispatched.
     pub timers: usize,
 }
 
@@ -33,7 +34,7 @@ impl Serving {
     }
 
     fn recover_from(&self, pools: &Pools, horizon: Timestamp) -> Result<Recovered, StorageError> {
-        // Before the threads are taken: it makes some of them due.
+        // Before threads are taken, because this makes some threads due.
         self.note_gates();
         self.finish_all_abandoned()?;
         self.tend_gates()?;
