@@ -40,11 +40,11 @@ pub struct Commit {
     /// The threads that the process continues to run, and has hints for. All others that are due are left to any
     /// process.
     pub kept: Vec<ThreadId>,
-    /// The thread of the step, if its call, which has not begun, is left to a process that serves its place.
+    /// The thread of the step, if its call has not begun and is left to a process that serves the call's place.
     pub moved: Option<ThreadId>,
 }
 
-/// From this many new threads in a commit on, their order does not matter to a reader of their output, but to the storage.
+/// With this many new threads in a commit, the storage matters more than the order in which their output is shown.
 const SCATTERED_MIN: usize = 64;
 
 /// The update of a thread whose call continues.
@@ -68,7 +68,7 @@ pub enum Outcome {
     Unknown,
 }
 
-/// The time at which one of many threads that are started together is due, if threads are leased. Processes take threads in the
+/// The due time of one of many threads that are started together, if threads are leased. Processes take threads in the
 /// order of these times.
 ///
 /// A program often awaits threads in the order in which it has started them. If they also ended in this order, the awaiting thread
@@ -223,7 +223,7 @@ mod tests {
         commit.fresh.iter().map(time).zip(1..).collect()
     }
 
-    /// How often a thread waits that awaits these threads by their numbers, if they end one after the other.
+    /// How many times a thread waits if it awaits these threads by number and they end one after the other.
     fn waits(mut threads: Vec<(Timestamp, u64)>) -> usize {
         threads.sort_unstable();
         let mut ends = vec![0; threads.len()];

@@ -50,7 +50,7 @@ impl Encoded {
         Encoded { shared: Arc::new(shared), dispatcher: None }
     }
 
-    /// Dispatches hints in this way. Without it, the processes that serve the storage are only told to look.
+    /// Dispatches hints with this dispatcher. Without one, a hint only wakes the processes that serve the storage.
     pub fn set_dispatcher(&mut self, dispatcher: Arc<dyn Dispatcher>) {
         self.dispatcher = Some(dispatcher);
     }

@@ -136,7 +136,8 @@ impl Engine {
         self.serve_to_rest(done).map(|()| serving.assignment_end())
     }
 
-    /// Runs what has begun, and what this process finds that it was to run, until nothing is left here.
+    /// Runs the threads that have begun, and the due ones among those that were assigned without being held, until no
+    /// session is left in memory.
     fn serve_to_rest<T>(&self, begun: Result<T, StorageError>) -> Result<T, StorageError> {
         let (serving, mut done) = (self.serving()?, begun);
         loop {
@@ -144,27 +145,28 @@ impl Engine {
             match serving.take_unheld() {
                 Ok(true) => {}
                 Ok(false) => return done,
-                // Some of them may run.
+                // The threads of other sessions may have begun.
                 Err(error) => done = done.and(Err(error)),
             }
         }
     }
 
-    /// Says when this process is stopped. Before that, threads that compute are handed on, and calls fail that are not over.
+    /// Sets the time at which this process is stopped. Shortly before, threads that compute are handed on, and calls in
+    /// flight fail.
     pub fn set_deadline(&self, deadline: Option<Deadline>) {
         if let Some(serving) = &self.serving {
             serving.set_deadline(deadline);
         }
     }
 
-    /// For a process that is started now and then, where others are started for threads: takes the threads that are due, such as
-    /// those of lost processes, and hands them over; dispatches hints for the timers that run out before `horizon`; completes what
-    /// lost processes have left undone.
+    /// The recovery, for a process that is started now and then where each hint starts a process: takes the due
+    /// threads, such as those of lost processes, and hands them over; dispatches hints for the timers that expire
+    /// before `horizon`; completes the work that lost processes have left unfinished.
     ///
     /// # Errors
     /// If the storage fails, or does not lease threads.
     pub fn recover(&self, horizon: Timestamp) -> Result<Recovered, StorageError> {
-        // Some of what it completes may run here.
+        // Completing unfinished work may leave threads to run here.
         self.serve_to_rest(self.serving()?.recover(horizon))
     }
 
@@ -280,10 +282,10 @@ impl Engine {
 
     /// Stores a session. Returns a hint for its first thread.
     fn write_newborn(&self, newborn: &Newborn, start: Start) -> Result<Hint, StorageError> {
-        // It is not registered as served by this engine, because it may be taken as soon as it is released.
+        // The session is not registered as served by this engine, because others may take it as soon as it is released.
         let session = self.make(newborn, start, Arc::new(|_: &[OutputItem]| {}), None)?;
         let hint = Hint { place: session.first_place(), ..Hint::now(step::FIRST) };
-        // A process that is started for it gets its lease with the hint.
+        // A process that is started for the first thread gets the thread's lease with the hint.
         let hands_over = session.started_pools().is_some_and(|pools| pools.serve(&hint.place));
         session.write_start(hands_over)?;
         let (held, left) = session.in_hand.hand_over(step::FIRST);

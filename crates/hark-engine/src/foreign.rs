@@ -43,7 +43,7 @@ pub struct Call {
     /// The time limit, counted from when a process begins the call, without the time in the queue. At the limit the
     /// call is stopped, with an error of kind `"timeout"`.
     pub timeout: Option<Duration>,
-    /// Whether that is what is left of this process's time, and the program allows more.
+    /// Whether the timeout is the rest of this process's time, while the program allows more.
     pub ends_with_process: bool,
     /// Among waiting calls, those with a higher priority go first.
     pub priority: i32,
@@ -168,7 +168,7 @@ pub trait Foreign: Send + Sync {
         false
     }
 
-    /// Calls will come soon: whatever they all need may be prepared while other things are done.
+    /// Announces that calls will come soon, so that whatever all of them need can be prepared meanwhile.
     fn warm_up(&self) {}
 
     /// The process is about to end and needs no results or objects any more: nothing should remain on the disk.

@@ -131,7 +131,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
-    /// It is to call a Python function, and waits for a process that serves the pool of this call.
+    /// It is about to call a Python function, and waits for a process that serves the call's pool.
     #[serde(rename = "queued in pool")]
     QueuedInPool {
         /// The pool.
@@ -149,7 +149,7 @@ pub enum Event {
     /// The worker that ran it was lost, and another one continues it from where it was saved.
     #[serde(rename = "taken over")]
     TakenOver {
-        /// When the lost worker last saved it, unless another event of the thread was the last thing that it saved.
+        /// When the lost worker last saved it, unless the last thing saved is an event of the thread.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         saved: Option<Timestamp>,
     },

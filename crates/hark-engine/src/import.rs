@@ -88,7 +88,7 @@ pub fn import(
     surroundings: &dyn Surroundings,
 ) -> Result<SessionId, ImportError> {
     let Contents { id, session, program, records, history } = exported.0;
-    // The processes that have the code it was started with are those of another storage.
+    // The processes with the code that the session was started with serve another storage.
     let session = SessionRecord { any_code: session.about.code.is_some(), ..session };
     let catalog = storage::catalog_of(storage)?;
     let key = session.about.labels.key.clone();

@@ -19,7 +19,7 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// The key that was given to the session, if one was. That of a request nobody has given.
+    /// The key that a user gave to the session, if any. A key made of a request does not count.
     pub fn given_key(&self) -> Option<&str> {
         self.key.as_deref().filter(|key| request_of(key).is_none())
     }
@@ -38,17 +38,18 @@ impl Labels {
     }
 }
 
-/// The key of a session that a request starts which may arrive several times. It has a space, so nobody can give it to a session.
+/// The key of a session that is started by a request which may be delivered several times. It contains a space, so that
+/// no user can give it to a session.
 pub fn key_of_request(request: &str) -> String {
     format!("{REQUEST_PREFIX}{request}")
 }
 
-/// The request, of a key that was made of one.
+/// The request from which a key was made, if it was.
 fn request_of(key: &str) -> Option<&str> {
     key.strip_prefix(REQUEST_PREFIX)
 }
 
-/// How the keys of requests begin.
+/// The prefix of keys that are made of requests.
 const REQUEST_PREFIX: &str = "request ";
 
 /// Checks a key. It is used on command lines in place of an id, and before the slash of a future's id.

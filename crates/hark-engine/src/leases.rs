@@ -52,26 +52,26 @@ pub struct Taken {
     pub session: SessionId,
     /// The thread.
     pub thread: ThreadId,
-    /// What it demands, as its record or its mailbox says.
+    /// The demand in its record or mailbox.
     pub demand: Demand,
     /// The previous version of its record, if that was due: this process now holds the thread, with the version of the
     /// taking. None if only its mailbox was due.
     pub held: Option<Stamp>,
     /// What happened to the process that held it before.
     pub left: Left,
-    /// What is known of its session.
+    /// What was read of its session.
     pub known: KnownSession,
 }
 
-/// What the taking of a thread has told about its session.
+/// What was read of a session when a thread of it was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KnownSession {
-    /// Nothing was read.
+    /// Nothing.
     Nothing,
     /// Its record, read after the thread was taken.
     Read(VersionedRecord),
-    /// The thread is the session's first one, and has never been taken before. The session's record is as its start wrote it, and
-    /// may have changed since: the thread's first step must expect its version.
+    /// The thread is the session's first one, and has never been taken before. The record is a copy from the session's
+    /// start and may be outdated, so the thread's first step must expect its version.
     New {
         /// The session's record.
         record: VersionedRecord,
@@ -97,7 +97,7 @@ pub struct Upcoming {
     pub session: SessionId,
     /// The thread.
     pub thread: ThreadId,
-    /// When it is due.
+    /// The time at which it is due.
     pub due: Timestamp,
     /// Where it runs.
     pub place: Place,
@@ -148,12 +148,12 @@ pub enum Coverage {
     Only(Vec<SessionId>),
 }
 
-/// What a process tells others of the threads that it takes.
+/// A process's announcement to others of the threads that it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
-    /// Of which sessions. A session is not moved away from a process that covers it, whatever its pools.
+    /// The sessions. A session is not moved away from a process that covers it, whatever the pools.
     pub coverage: Coverage,
-    /// Of which pools.
+    /// The pools.
     pub pools: Pools,
 }
 
@@ -191,12 +191,13 @@ pub trait Leases: Send + Sync {
     /// How long a process may be unresponsive before others take its threads.
     fn lease(&self) -> Duration;
 
-    /// Takes due threads of these pools, of running sessions or only of this one: those with due records and those with due
-    /// mailboxes, by priority, highest first, and then earliest first, at most `most`. A storage whose index is not ordered by
-    /// priority orders those that it has found. In an atomic change their records get this version, and the records and
-    /// mailboxes (whose versions do not change) are leased until `terms.until`. Of a session that is over
-    /// only the mailbox of its first thread is taken, once, so that a process notices the end. With a mailbox that any
-    /// process may take ([`Place::anywhere`](crate::Place::anywhere)) the thread's record is taken as well if it is due, whatever its pool.
+    /// Takes due threads of these pools, of running sessions or only of this one: those with due records and those with
+    /// due mailboxes, by priority, highest first, and then earliest first, at most `most`. A storage whose index is not
+    /// ordered by priority sorts only the threads that it has found. In an atomic change their records get this
+    /// version, and the records and mailboxes (whose versions do not change) are leased until `terms.until`. Of a
+    /// session that is over only the mailbox of its first thread is taken, once, so that a process notices the end.
+    /// With a mailbox that any process may take ([`Place::anywhere`](crate::Place::anywhere)) the thread's record is
+    /// taken as well if it is due, whatever its pool.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged; then nothing was taken, or it will become due again.
@@ -209,8 +210,8 @@ pub trait Leases: Send + Sync {
         most: usize,
     ) -> Result<Vec<Taken>, StorageError>;
 
-    /// Takes those of these threads of a session that are due, like `take`. A storage that cannot look for single threads takes any
-    /// that are due in the session.
+    /// Takes the due ones among these threads of a session, like `take`. A storage that cannot look up single threads
+    /// takes any due threads of the session.
     ///
     /// # Errors
     /// Like `take`.
@@ -278,7 +279,7 @@ pub trait Leases: Send + Sync {
         Ok(())
     }
 
-    /// What the other live processes have announced. None from a storage that keeps no list of its processes.
+    /// The announcements of the other live processes. None if the storage keeps no list of its processes.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.

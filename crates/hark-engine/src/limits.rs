@@ -178,16 +178,16 @@ pub const CALLS_HELD_MAX: usize = 64;
 /// A process that runs a thread assigned to it keeps the threads that this one starts or wakes until it has this many.
 pub const ASSIGNED_HELD_MAX: usize = 16;
 
-/// How many due threads a process takes at a time that hands them over to others.
+/// The maximum number of due threads that the recovery takes with one request.
 pub const RECOVERED_AT_A_TIME: usize = 100;
 
-/// The maximum number of timers that it dispatches hints for in one run.
+/// The maximum number of timers for which one run of the recovery dispatches hints.
 pub const TIMERS_DISPATCHED_MAX: usize = 10_000;
 
 /// The maximum number of threads that a process takes in advance.
 pub const TAKEN_IN_ADVANCE_MAX: usize = 64;
 
-/// How long a process that runs assigned threads goes by a session's record that it has read.
+/// How long a process that runs assigned threads relies on a session's record that it has read.
 pub const RECORD_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Each call that is answered within this time lengthens the queue of calls by one.

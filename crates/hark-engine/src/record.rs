@@ -66,7 +66,7 @@ pub enum Key {
 pub enum Record {
     Session(Box<SessionRecord>),
     Live(ThreadId, Box<Live>),
-    /// The thread, and what it demands.
+    /// The thread, and its demand.
     Ready(ThreadId, Demand),
     Cancel(ThreadId),
     Cascade(ThreadId, Started),
@@ -107,8 +107,8 @@ pub struct SessionRecord {
     /// version of it logs the retry, so that one process does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put_back: Option<PutBack>,
-    /// Processes with any code may run it, whatever code it was started with: it was retried, perhaps after its functions were
-    /// mended, or has come from another storage.
+    /// Whether processes with any code may run it, whatever code it was started with, because it was retried, perhaps
+    /// after its functions were corrected, or was imported from another storage.
     #[serde(default, skip_serializing_if = "is_false")]
     pub any_code: bool,
     /// Its threads were cancelled from outside. It ends as cancelled, whatever the outcome of its threads.
@@ -174,7 +174,7 @@ impl SessionRecord {
         self.state.is_in_transit() || self.state == SessionState::Running && is_changed
     }
 
-    /// The name of the code that it goes on with, if that matters.
+    /// The name of the code that must run it, if not any code may.
     pub fn code(&self) -> Option<&str> {
         self.about.code.as_deref().filter(|_| !self.any_code)
     }
@@ -231,8 +231,8 @@ pub struct About {
     /// The hash of the complete arguments, if it has a key: a second start must have the same ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments_hash: Option<String>,
-    /// The name of the code that it was started with, if processes with several codes run sessions: see
-    /// [`Options::code`](crate::Options).
+    /// The name of the code that it was started with, where processes with several versions of the code run sessions:
+    /// see [`Options::code`](crate::Options).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -264,9 +264,9 @@ pub struct Live {
     pub status: Status,
     /// The state of its execution.
     pub state: State,
-    /// Its priority at its last step, and where it goes on.
+    /// Its priority at its last step, and the place where it continues.
     pub demand: Demand,
-    /// Where its function runs.
+    /// Its home: the place of its function.
     pub home: Place,
     /// The number of foreign calls it has started.
     pub calls: u64,
@@ -281,8 +281,8 @@ pub struct Live {
     pub progress: Option<Box<str>>,
     /// How often its worker was lost since its last progress.
     pub losses: u32,
-    /// When it was last saved in the middle of a computation, which the history does not record. Shows until when its
-    /// worker was alive at least. None if it has done anything else since. Only set in durable sessions.
+    /// When it was last saved in the middle of a computation, which the history does not record: its worker was still
+    /// alive then. None if it has done anything else since. Only set in durable sessions.
     pub saved: Option<Timestamp>,
     /// The thread that started it; the first thread is its own parent.
     pub parent: ThreadId,
@@ -479,8 +479,8 @@ impl Live {
         Live::boxed(Status::Runnable, State::Present(thread))
     }
 
-    /// What the mailbox of this thread demands when it is cancelled. That must not wait for a process that serves the
-    /// thread's place.
+    /// The demand in the mailbox of this thread when it is cancelled. A cancellation must not wait for a process that
+    /// serves the thread's place.
     pub fn cancelled(&self) -> Demand {
         let is_placed = !self.home.is_default() || !self.demand.place.is_default();
         let place = if is_placed { Place::anywhere() } else { Place::default() };

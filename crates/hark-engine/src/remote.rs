@@ -22,8 +22,8 @@ pub enum WorkerReport {
     /// The worker no longer has this thread, and has handled this number of hints for it. The hints that followed from
     /// them were sent before.
     Settled(ThreadId, u64),
-    /// Where threads are leased: the process that has run this assigned thread has nothing left of it, after this time.
-    /// It has not told its end if it was lost.
+    /// Where threads are leased: the process that ran this assigned thread is done with it, after this time. If the
+    /// process was lost, there is no report of the end.
     Returned(Option<AssignmentEnd>, Duration),
     /// A thread has noticed that it is cancelled.
     Interrupted,
@@ -48,10 +48,10 @@ pub trait Supervised: Send + Sync {
     /// The worker that had these threads is lost. They will be given to others; everything else it may have left undone
     /// is done here.
     fn lose_worker(self: Arc<Self>, threads: &[ThreadId]);
-    /// Hands these threads over to another process, and returns what that must know: for example that the previous
-    /// worker of a thread was lost, so that the loss is counted. Where threads are leased, each goes to its own process.
-    /// When that has ended, this must be reported as [`WorkerReport::Returned`], or as [`WorkerReport::Settled`] with a count of 1: only
-    /// then is there room for another one.
+    /// Hands these threads over to another process, and returns what that process must know: for example that the
+    /// previous worker of a thread was lost, so that the loss is counted. Where threads are leased, each goes to its
+    /// own process. When that has ended, this must be reported as [`WorkerReport::Returned`], or as
+    /// [`WorkerReport::Settled`] with a count of 1: only then is there room for another one.
     fn assign(&self, threads: &[ThreadId]) -> Vec<Assignment>;
     /// A worker has sent these hints.
     fn take_hints(self: Arc<Self>, hints: &[Hint]);

@@ -240,14 +240,14 @@ pub trait SessionRows: Send + Sync {
         self.reserve(1)
     }
 
-    /// How many thread numbers a process reserves at most before it needs them: more than one if a reservation is a request over a
-    /// network. Then numbers may have gaps.
+    /// The maximum number of thread numbers that a process reserves in advance: more than one if a reservation is a
+    /// request over a network. Numbers may then have gaps.
     fn numbers_reserved_max(&self) -> u64 {
         1
     }
 
-    /// How many rows one request reads in about the time of a single one. If more than one, values that a program will probably await
-    /// next are read ahead.
+    /// How many rows one request reads in about the time that a single row takes. If more than one, values that a
+    /// program will probably await next are read ahead.
     fn rows_read_together(&self) -> usize {
         1
     }
@@ -346,7 +346,7 @@ pub struct SetDue {
 pub enum Taking {
     /// It has another version.
     Refused,
-    /// It is taken. The rows are those of its start, if the storage knows them.
+    /// It is taken. The rows are those of the session's start, if the storage knows them.
     Done(Option<Box<StartRows>>),
 }
 
@@ -396,8 +396,8 @@ pub trait DueRows: Send + Sync {
     /// If the storage cannot be reached or is damaged. Some may have been changed.
     fn set_due(&self, changes: &[SetDue]) -> Result<Vec<bool>, StorageError>;
 
-    /// The same for threads that are taken. A storage in which each read is a request over a network can also answer the rows that
-    /// the first step of a session begins with.
+    /// The same for threads that are taken. A storage in which each read is a request over a network can also return
+    /// the rows with which the first step of a session begins.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged. Some may have been changed.
@@ -467,8 +467,8 @@ pub trait RowStorage: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn sessions(&self, filter: &Filter) -> Result<Vec<SessionEntry>, StorageError>;
 
-    /// The sessions in this state, with their own rows. A storage may find these with fewer requests than what else
-    /// [`sessions`](RowStorage::sessions) tells.
+    /// The sessions in this state, with their own rows. A storage may find these with fewer requests than everything
+    /// that [`sessions`](RowStorage::sessions) returns.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -545,7 +545,7 @@ impl RowChange {
         self.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none())
     }
 
-    /// Whether a session begins whose first thread has not begun, so that it has no other threads.
+    /// Whether the change starts a session: its first thread has not begun, so it has no other threads.
     pub fn is_start(&self) -> bool {
         self.begins() && self.fresh.iter().any(|(key, _)| *key == Key::Live(ThreadId(0)))
     }

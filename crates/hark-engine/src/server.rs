@@ -57,7 +57,7 @@ pub(crate) trait Server: Send + Sync {
     /// The worker process that had threads of this session was lost.
     fn take_up_lost(&self, id: &SessionId) -> Result<(), StorageError>;
 
-    /// A process that ran assigned threads has ended without telling when the first thread is due that it has left.
+    /// A process that ran assigned threads has ended without reporting when the first thread that it has left is due.
     fn note_end_unknown(&self);
 
     /// A thread continues at this time. Returns whether it must be run now.
@@ -99,6 +99,6 @@ pub(crate) trait Server: Send + Sync {
     /// A hint has come for a thread that this process does not hold.
     fn note_unheld(&self, id: &SessionId, thread: ThreadId);
 
-    /// When this process is stopped, if that is known.
+    /// The time at which this process is stopped, if that is known.
     fn deadline(&self) -> Option<Deadline>;
 }

@@ -94,7 +94,7 @@ pub(crate) struct Session {
     is_end_logged: AtomicBool,
     /// See [`SessionRecord::put_back`].
     put_back: Option<PutBack>,
-    /// The version of its record when this process has opened it.
+    /// The version that its record had when this process opened it.
     opened_with: Option<Stamp>,
     /// The first thread's value, once it is written.
     result: OnceLock<Value>,
@@ -117,7 +117,7 @@ pub(crate) struct Session {
     server: Option<Arc<dyn Server>>,
     /// Whether its program has limits or rates.
     has_gates: bool,
-    /// Some of its imports may be called for longer than processes of the main size live.
+    /// Whether calls of some of its imports may take longer than processes of the main size live.
     has_long_calls: bool,
     /// Identifies this process's entries at gates.
     owner: u64,
@@ -225,7 +225,7 @@ impl Session {
         self.put_back.is_some_and(is_it)
     }
 
-    /// The version of its record when this process has opened it, unless it was started here.
+    /// The version that its record had when this process opened it, unless it was started here.
     pub fn opened_with(&self) -> Option<Stamp> {
         self.opened_with
     }
@@ -322,13 +322,13 @@ impl Session {
         })
     }
 
-    /// Whether this process runs threads of this place: with an owner of the session, all of them.
+    /// Whether this process runs threads of this place. If the session has an owner, its process runs all of them.
     pub fn serves(&self, place: &Place) -> bool {
         let is_large_enough = |sizes: &Sizes| sizes.fit(place);
         !self.is_leased() || self.options.pools.serve(place) && self.sizes().is_none_or(is_large_enough)
     }
 
-    /// The sizes of processes, if there are several and that matters.
+    /// The sizes of processes, if there are several and threads are leased.
     pub fn sizes(&self) -> Option<&Sizes> {
         self.options.sizes.as_ref().filter(|_| self.is_leased())
     }
@@ -338,17 +338,17 @@ impl Session {
         self.program.has_places() || self.has_long_calls
     }
 
-    /// Whether this process runs its first thread, as far as the place tells. True if that is written down already.
+    /// Whether this process serves the place of its first thread. True once the thread is written.
     pub fn serves_first(&self) -> bool {
         lock(&self.unwritten).as_ref().is_none_or(|live| self.serves(&live.demand.place))
     }
 
-    /// Where its first thread runs, before that is written down.
+    /// The place of its first thread, before the thread is written.
     pub fn first_place(&self) -> Place {
         lock(&self.unwritten).as_ref().map_or_else(Place::default, |live| live.demand.place.clone())
     }
 
-    /// The pools for whose threads processes are started by hints.
+    /// The pools where each hint starts a process.
     pub fn started_pools(&self) -> Option<&Pools> {
         self.server.as_ref()?.started_pools()
     }
@@ -365,12 +365,12 @@ impl Session {
         self.server.as_ref()?.deadline()
     }
 
-    /// Whether this process is stopped soon, so that threads which compute are handed on.
+    /// Whether this process will be stopped soon, so that threads that compute are handed on.
     pub fn is_winding_down(&self) -> bool {
         self.deadline().is_some_and(|deadline| deadline.is_winding_down(self.steady_now()))
     }
 
-    /// A hint for a thread, to those that serve its place.
+    /// A hint for a thread, with its place.
     pub fn hint(&self, thread: ThreadId) -> Hint {
         Hint { place: self.demands.of(thread).place, ..Hint::now(thread) }
     }
@@ -506,8 +506,8 @@ impl Session {
         self.numbers.take(&*self.records, parent)
     }
 
-    /// Whether its first thread, of which this version was loaded, has started no other thread. Unless the thread began with this
-    /// step, only the storage knows that.
+    /// Whether its first thread, loaded with this version, has started no other thread. Unless the thread began with
+    /// this step, only the storage knows.
     pub fn has_one_thread(&self, loaded: Option<Stamp>) -> Result<bool, StorageError> {
         let knows = loaded.is_none_or(|version| self.new.is_of(version)) || !self.is_resumable();
         // Entries at gates must be removed before the session ends, which takes another step.
@@ -516,7 +516,7 @@ impl Session {
             && (knows || self.records.reserve(0)? == ThreadId(1)))
     }
 
-    /// This process has taken its first thread, which has not begun.
+    /// Notes that this process has taken its first thread, which has not begun.
     pub fn note_new(&self, record: &VersionedRecord, thread: &Row) -> Result<(), StorageError> {
         if !self.ports.invoker.is_remote()
             && let Some(live) = self.records.decode_thread(step::FIRST, thread)?

@@ -212,7 +212,7 @@ pub enum Ending {
     Sleeps(Timestamp),
     /// It has begun the foreign call with this number.
     Calls(u64),
-    /// It is about to begin the foreign call with this number, which processes of another place make.
+    /// It is about to begin the foreign call with this number, which must be made in another place.
     Moves(u64),
     /// It needs a place of a limit, or a start of a rate.
     Queues(Box<Request>),
@@ -263,8 +263,8 @@ impl Plan {
     }
 
     /// Where threads are leased: this process continues with the thread of the step, if that continues, and with up to
-    /// `room` others, as far as it serves their places. The remaining threads to run are left to any process that does, or
-    /// handed over where a process is started for each hint.
+    /// `room` others, as far as it serves their places. The other runnable threads are left to processes that serve
+    /// their places, or handed over where each hint starts a process.
     pub fn share(&mut self, own: Option<ThreadId>, room: usize, destinations: &Destinations<'_>, commit: &mut Commit) {
         let own = own.filter(|own| self.call || self.invoke.contains(own) && destinations.may_keep(*own));
         let mut left = room;
@@ -278,7 +278,7 @@ impl Plan {
         commit.kept.extend(own.into_iter().chain(self.invoke.iter().copied()));
         self.holds = commit.kept.iter().copied().filter(|kept| Some(*kept) == own || starts(commit, *kept)).collect();
         for hint in self.offered.iter_mut().filter(|hint| destinations.hands_over(&hint.place)) {
-            // What is left in the middle of a call must be taken, so that it is known not to have begun.
+            // A thread that moves with a call must be taken, so that the call is known not to have begun.
             if commit.moved != Some(hint.thread) {
                 hint.held = writes_live(commit, hint.thread).then_some(commit.stamp);
                 commit.kept.push(hint.thread);
@@ -288,7 +288,7 @@ impl Plan {
 
     /// In a supervisor's worker: the supervisor decides where all other threads run.
     pub fn offer_all_but(&mut self, own: Option<ThreadId>) {
-        // It runs all of them, whatever their places.
+        // The supervisor's workers run all threads, whatever their places.
         self.offer_unless(|thread| Some(thread) == own, |_| Place::default());
     }
 
@@ -380,7 +380,8 @@ pub fn step(
             plan.offered.push(Hint { place: live.demand.place.clone(), ..Hint::now(loaded.thread) });
             commit.moved = Some(loaded.thread);
             if stops.is_some() {
-                // Nobody may serve that place. So its mailbox is due when it is to be stopped, which any process does.
+                // Perhaps no process serves that place. So the thread's mailbox is due at the time when it is to be
+                // stopped, which any process may do.
                 commit.delete.retain(|key| *key != Key::Ready(loaded.thread));
                 commit.put.push(Record::Ready(loaded.thread, live.cancelled()));
             }
@@ -614,8 +615,8 @@ pub fn begin_retry(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
     );
 }
 
-/// Some failed threads are put back by this commit, among them this one. The record says so at once: another process may
-/// take the thread, and complete the retry, before the one that retries goes on.
+/// This commit puts some failed threads back, including this one. The session's record names the thread at once,
+/// because another process may take it, and complete the retry, before the retrying process continues.
 pub fn note_put_back(stamp: Stamp, session: &SessionRecord, thread: ThreadId, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
     let put_back = Some(PutBack { thread, stamp: commit.stamp });

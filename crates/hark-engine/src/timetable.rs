@@ -27,11 +27,12 @@ struct Times {
     seen: Timestamp,
     /// The time of the next sweep, at the latest.
     next: Timestamp,
-    /// The times of threads that no sweep asks the storage for in advance.
+    /// The due times of threads about which no sweep asks the storage in advance.
     kept: BTreeSet<Timestamp>,
 }
 
-/// So many of these times are kept: what is due after them is found by the sweep that happens once a second.
+/// At most this many of these times are kept. Threads that are due later are found by the sweep that happens once a
+/// second.
 const KEPT_MAX: usize = 10_000;
 
 /// The meaning of a thread's time for the sweeps.
@@ -62,7 +63,7 @@ impl Timetable {
         Noted::Later
     }
 
-    /// Keeps a time that was noted: a sweep that does not ask when the next thread is due would otherwise forget it.
+    /// Keeps a time that was noted, because a sweep that does not ask when the next thread is due would forget it.
     pub fn keep(&self, until: Timestamp) {
         let mut times = self.lock();
         times.kept.insert(until);
@@ -71,7 +72,7 @@ impl Timetable {
         }
     }
 
-    /// This sweep and all later ones ask when the next thread is due.
+    /// From this sweep on, each one asks when the next thread is due.
     pub fn forget_kept(&self) {
         self.lock().kept.clear();
     }

@@ -20,7 +20,7 @@ const FAILURE_MAGIC: [u8; 4] = *b"HkEr";
 const LIVE_MAGIC: [u8; 4] = *b"HkLi";
 const VERSION: u8 = 1;
 
-/// The bit that says that a waiter's place follows. The default place is left out.
+/// The bit that says that a waiter's place follows. The default place is omitted.
 const PLACED: u8 = 2;
 
 /// A thread's state, and its call in flight.
@@ -169,7 +169,7 @@ pub fn read_waiter(reader: &mut Reader<'_>) -> Result<Waiter, WireError> {
 /// Reads a place.
 ///
 /// # Errors
-/// If the text is not that of a place.
+/// If the text is not a place.
 pub fn read_place(reader: &mut Reader<'_>) -> Result<Place, WireError> {
     let place = reader.string()?.parse();
     place.map_err(|_| reader.invalid("a place"))

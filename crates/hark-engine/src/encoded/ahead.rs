@@ -1,7 +1,7 @@
-//! Reads the values of Futures ahead. A program often awaits the threads that it has started one after the other, and over a
-//! network one request for the next values of such a sequence takes as long as one for a single value.
+//! Reads the values of Futures ahead. A program often awaits its threads in the order in which it started them, and
+//! over a network one request for the next few values takes as long as one for a single value.
 //!
-//! Only resolved Futures are kept: their records never change, so that it does not matter when they were read.
+//! Only resolved Futures are kept: their records never change, so it does not matter when they were read.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,14 +9,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::id::ThreadId;
 use crate::record::Versioned;
 
-/// So many values in a row must have been read before the next ones are read ahead. A program that starts a thread, awaits it and
-/// starts the next one never gets here, because it finds each Future pending first.
+/// This many values in a row must have been read before the next ones are read ahead. A program that starts a thread,
+/// awaits it and starts the next one never gets here, because it finds each Future pending first.
 const IN_ORDER_MIN: usize = 2;
 
 /// How many sequences are followed at the same time, for a session with several threads that await others.
 const SEQUENCES_MAX: usize = 8;
 
-/// How many values are kept that were read ahead. Beyond that, most were read in vain.
+/// The maximum number of values that were read ahead and are kept. If there are more, most were read in vain.
 const VALUES_MAX: usize = 256;
 
 /// The values of a session that were read ahead.
@@ -25,7 +25,7 @@ pub(super) struct ValuesAhead(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// The sequences that were followed last, the latest at the end.
+    /// The sequences, the most recently used last.
     sequences: Vec<Sequence>,
     values: HashMap<ThreadId, Versioned>,
 }
@@ -34,7 +34,7 @@ struct State {
 struct Sequence {
     next: ThreadId,
     length: usize,
-    /// How many values were read ahead the last time.
+    /// The number of values that the last request read ahead.
     ahead: usize,
 }
 
@@ -49,7 +49,7 @@ impl ValuesAhead {
         Some(value)
     }
 
-    /// The Futures to read together with this one: each time twice as many, with which a request has at most `most`.
+    /// The Futures to read together with this one: twice as many each time, but at most `most` in a request.
     pub fn to_read_after(&self, thread: ThreadId, most: usize) -> Vec<ThreadId> {
         let mut state = self.lock();
         let mut sequence = state.sequence(thread);
@@ -60,8 +60,8 @@ impl ValuesAhead {
         (1..=count as u64).map(|distance| ThreadId(thread.0 + distance)).collect()
     }
 
-    /// The Future of this thread was read, and was resolved or not, and so were these after it. A sequence ends at a Future that is
-    /// pending or has failed.
+    /// Notes that the Futures of this thread and of the ones after it were read, and whether they were resolved. A
+    /// sequence ends at a Future that is pending or has failed.
     pub fn note_read(&self, thread: ThreadId, is_resolved: bool, after: Vec<(ThreadId, Versioned)>) {
         let mut state = self.lock();
         let mut sequence = state.sequence(thread);
@@ -81,7 +81,7 @@ impl ValuesAhead {
 }
 
 impl State {
-    /// Takes out the sequence that goes on with this thread, or begins one in place of the oldest.
+    /// Removes and returns the sequence that continues with this thread, or else a new one that replaces the oldest.
     fn sequence(&mut self, next: ThreadId) -> Sequence {
         match self.sequences.iter().position(|sequence| sequence.next == next) {
             Some(place) => self.sequences.remove(place),

@@ -24,7 +24,7 @@ struct Found {
     live: Option<Stamp>,
     ready: Option<Stamp>,
     left: Left,
-    /// What its record demands if that is due, and else its mailbox.
+    /// The demand in its record if the record is due, otherwise in its mailbox.
     demand: Demand,
 }
 
@@ -34,7 +34,7 @@ impl Found {
         self.live.is_none() && self.demand.place.is_anywhere()
     }
 
-    /// Adds its record if that is due, which may be in a pool that nobody serves.
+    /// Adds the thread's record if that is due: its pool may be one that no process serves.
     fn add_record(&mut self, rows: &dyn SessionRows, thread: ThreadId, until: DueNumber) -> Result<(), StorageError> {
         let key = Key::Live(thread);
         let found = rows.read(&[Lookup { key: &key, known: None }])?.pop().flatten();
@@ -78,7 +78,7 @@ impl Encoded {
         Ok((standing, record.map_or(KnownSession::Nothing, KnownSession::Read)))
     }
 
-    /// The session of a thread that was taken in this way, if the thread is new.
+    /// The session of a taken thread, if the thread is new.
     ///
     /// The session may have ended or moved since its start, or may be doing so now. But then its record has another version, which
     /// the thread's first step expects.

@@ -148,7 +148,7 @@ impl EncodedSession {
         };
         let mut values = Vec::new();
         for ((thread, key), row) in threads.into_iter().zip(&keys).skip(1).zip(rows) {
-            // The parts of a large value take requests of their own.
+            // The parts of a large value need further requests.
             if let Some(row) = row.filter(|row| !parts::is_in_parts(&row.content))
                 && let Some(found) = self.decode(key, row)?
                 && is_resolved(&found)
@@ -320,7 +320,7 @@ impl SessionStorage for EncodedSession {
     }
 }
 
-/// Whether this is the value of a Future, which stays as it is during its session.
+/// Whether this is a resolved Future, which never changes again.
 fn is_resolved(found: &Versioned) -> bool {
     !may_be_replaced(&found.record)
 }

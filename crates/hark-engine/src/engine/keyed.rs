@@ -52,8 +52,8 @@ impl Engine {
         }
     }
 
-    /// Stores a session whose first thread this process then runs with [`run_assigned`](Engine::run_assigned), where processes are
-    /// started for threads; unless a session with its key exists.
+    /// Stores a session, unless one with its key exists. This process then runs its first thread with
+    /// [`run_assigned`](Engine::run_assigned). For processes that are started for threads.
     ///
     /// # Errors
     /// If the storage fails, or does not store sessions.

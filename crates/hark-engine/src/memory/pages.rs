@@ -83,7 +83,7 @@ impl Page {
                 let live = self.lives.get_mut(row_of(*thread))?.live.take();
                 Record::Live(*thread, live.unwrap_or_else(|| Live::without_state(Status::Runnable)))
             }
-            // The session knows what all threads demand.
+            // The session knows the demands of all its threads.
             Key::Ready(thread) => Record::Ready(*thread, Demand::default()),
             Key::Cancel(thread) => Record::Cancel(*thread),
             Key::Future(FutureId::Thread(thread)) => {

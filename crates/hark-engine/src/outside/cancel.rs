@@ -31,7 +31,8 @@ impl Outside<'_> {
             }
             let is_told = session.cancelling == Some(Cancelling::Told);
             first = if is_told { Vec::new() } else { self.live_from(step::FIRST)? };
-            // They notify the server of the session. One record more is the session's own.
+            // The mailboxes of these threads notify the session's server. The commit also writes the session's own
+            // record.
             first.truncate(wakes_per_commit(&*self.records) - 1);
             step::cancel_batch(&first, commit, &mut plan);
             let how_far = if is_told { Cancelling::Told } else { Cancelling::Begun };
@@ -48,12 +49,12 @@ impl Outside<'_> {
         self.cancel_rest(None, BTreeSet::new()).map(drop)
     }
 
-    /// Cancels the remaining threads of a session, some with each commit. `cancelled` are those that are cancelled already,
-    /// if the session's record has this version. Returns all of them.
+    /// Cancels the remaining threads of a session, some with each commit. `cancelled` are the threads that are already
+    /// cancelled, if the session's record has this version. Returns all cancelled threads.
     ///
-    /// A cancelled thread cancels those that it has started. But another one may start a thread and stop before it is
-    /// cancelled itself. So this looks through the threads until it finds only cancelled ones. Each look terminates, because a
-    /// child's number is greater than its parent's.
+    /// A cancelled thread cancels the threads that it has started. But a thread may start another one and stop before
+    /// it is cancelled itself. So the scan is repeated until it finds only cancelled threads. Each scan terminates,
+    /// because a child's number is greater than its parent's.
     fn cancel_rest(
         &self,
         mut version: Option<Stamp>,
@@ -98,8 +99,7 @@ impl Outside<'_> {
         Ok(cancelled)
     }
 
-    /// The first threads from this one on, as many as one commit cancels, with what their mailboxes
-    /// demand.
+    /// The first threads from this one on, as many as one commit cancels, with the demands for their mailboxes.
     fn live_from(&self, from: ThreadId) -> Result<Vec<(ThreadId, Demand)>, StorageError> {
         let live = self.records.scan(Range::Live(from), wakes_per_commit(&*self.records))?;
         let thread = |record: &Record| match record {
@@ -159,7 +159,7 @@ pub(crate) fn drop_threads(
         let mut commit = Commit::new(stamps.next());
         commit.expect.push((Key::Session, Some(stamp)));
         for (key, version) in keys.into_iter().zip(versions) {
-            // One that has ended by itself meanwhile has left its own event.
+            // A thread that has ended by itself meanwhile has logged its own event.
             let (Key::Live(thread), Some(version)) = (&key, version) else { continue };
             let thread = *thread;
             commit.delete.push(Key::Cancel(thread));
@@ -170,8 +170,9 @@ pub(crate) fn drop_threads(
             commit.expect.push((key.clone(), Some(version.stamp)));
             commit.delete.push(key);
         }
-        // A lost answer shows in the next scan. A process that has not noticed the end may still be running some of the
-        // threads: fewer of them are less likely to change before this commit.
+        // After a lost answer the next scan shows the outcome. A process that has not noticed the end may still be
+        // running some of the threads: the fewer are removed at a time, the less likely one of them changes before this
+        // commit.
         let is_done = records.commit(&mut commit)? == Outcome::Done;
         at_once = if is_done { most } else { (at_once / 2).max(1) };
     }

@@ -123,7 +123,7 @@ impl Outside<'_> {
         Ok(failed)
     }
 
-    /// Puts a failed thread back. Returns where it runs.
+    /// Puts a failed thread back. Returns its place.
     fn put_back(&self, thread: ThreadId, commit: &mut Commit) -> Result<Place, StorageError> {
         let own = [Key::Broken(thread), Key::Future(thread.into()), Key::Live(thread), Key::Unawaited(thread)];
         let mut found = Vec::with_capacity(own.len());

@@ -93,7 +93,7 @@ impl Outside<'_> {
     }
 }
 
-/// Hints for the threads that a commit wakes, before it is made.
+/// Hints for the threads that a commit will wake.
 fn hints_for(plan: &Plan, commit: &Commit) -> Vec<Hint> {
     let destinations = Destinations::of(commit, &Pools::All);
     let hint = |thread: &ThreadId| Hint { place: destinations.place(*thread), ..Hint::now(*thread) };

@@ -29,7 +29,7 @@ pub struct Waiter {
     pub thread: ThreadId,
     /// What it waits for.
     pub interest: Interest,
-    /// What it demands when it is woken, so that whoever wakes it need not read it.
+    /// Its demand when it is woken, so that its record need not be read to wake it.
     pub demand: Demand,
 }
 

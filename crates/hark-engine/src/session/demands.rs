@@ -1,4 +1,5 @@
-//! Which threads of a session go before others, and where they run, as `#[priority]`, `#[pool]` and `#[memory]` say.
+//! The demands of a session's threads: their priorities, and the places where they run, from `#[priority]`, `#[pool]`
+//! and `#[memory]`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,14 +28,14 @@ impl Demands {
             match record {
                 Record::Live(thread, live) if live.demand.is_default() => drop(all.remove(thread)),
                 Record::Live(thread, live) => drop(all.insert(*thread, live.demand.clone())),
-                // The waker of a thread may not know what it demands.
+                // The process that wakes a thread may not know the thread's demand.
                 Record::Ready(thread, demand) if tells(demand) => drop(all.insert(*thread, demand.clone())),
                 _ => {}
             }
         }
     }
 
-    /// Takes note of a thread that was loaded: what it demands while it waits.
+    /// Notes the demand of a thread that was loaded.
     pub fn note_loaded(&self, thread: ThreadId, live: &Live) {
         let demand = Demand { priority: live.demand.priority, place: live.home.clone() };
         if !demand.is_default() {
@@ -48,7 +49,7 @@ impl Demands {
         self.lock().extend(some.map(|taken| (taken.thread, taken.demand.clone())));
     }
 
-    /// What a thread demands, the default if nothing is known.
+    /// A thread's demand; the default if it is not known.
     pub fn of(&self, thread: ThreadId) -> Demand {
         self.lock().get(&thread).cloned().unwrap_or_default()
     }
@@ -63,7 +64,7 @@ impl Demands {
     }
 }
 
-/// Whether this is what a thread itself demands, and not only where it may be cancelled.
+/// Whether this is the thread's own demand, and not only that of its cancellation.
 fn tells(demand: &Demand) -> bool {
     !demand.is_default() && !demand.place.is_anywhere()
 }

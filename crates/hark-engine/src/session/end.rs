@@ -36,7 +36,7 @@ pub(super) enum End {
 }
 
 impl End {
-    /// Whether this process only runs it no longer.
+    /// Whether it is over only in this process, and another one may continue it.
     fn gives_up(&self) -> bool {
         matches!(self, End::Interrupted | End::Storage(_))
     }
@@ -357,7 +357,8 @@ impl Session {
         read.is_err() || found.iter().any(Option::is_some)
     }
 
-    /// How the session has ended, which must be over: without its output, and without counting its threads, which takes a request.
+    /// The outcome of the session, which must be over. It omits the output and the number of threads, which takes a
+    /// request.
     fn outcome(&self) -> Report {
         let status = match self.end.get() {
             Some(End::Closed(status)) => Some(*status),

@@ -1,4 +1,5 @@
-//! The first thread of a session that others have started: with its taking this process has got all that its first step reads.
+//! The first thread of a session that another process has started. The request that took it also returned everything
+//! that its first step reads.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +19,7 @@ struct State {
 }
 
 impl NewThread {
-    /// The thread was taken, and has this version now.
+    /// Notes that the thread was taken, and has this version now.
     pub fn set(&self, version: Stamp, live: Box<Live>, record: VersionedRecord) {
         *self.lock() = State { version: Some(version), unread: Some((live, record)) };
     }
@@ -30,7 +31,7 @@ impl NewThread {
         Some((state.version?, live, record))
     }
 
-    /// Whether a thread of this version has not begun.
+    /// Whether a thread with this version has not begun.
     pub fn is_of(&self, version: Stamp) -> bool {
         self.lock().version == Some(version)
     }

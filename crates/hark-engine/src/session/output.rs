@@ -24,7 +24,7 @@ pub(super) struct Output {
     pub kept: Vec<OutputItem>,
     /// The position up to which the history was shown, if threads may run in other processes as well.
     pub followed: Option<HistoryPosition>,
-    /// What worker processes have reported, if somebody observes the output of a session that they run.
+    /// The output that worker processes have reported, if they run the session and its output is observed.
     reported: Option<Reported>,
 }
 
@@ -138,7 +138,7 @@ impl Session {
         self.note_reports();
     }
 
-    /// From now on notes what worker processes report, if they run the session.
+    /// From now on records the output that worker processes report, if they run the session.
     fn note_reports(&self) {
         if self.ports.invoker.is_remote() && self.is_resumable() && !self.is_leased() {
             lock(&self.output).reported = Some(Reported::since(self.now()));
@@ -163,12 +163,12 @@ impl Session {
         Ok(())
     }
 
-    /// Shows what a worker process has reported.
+    /// Shows output that a worker process has reported.
     pub(super) fn show_reported(&self, items: Vec<OutputItem>) {
         self.note_and_show(&mut lock(&self.output), items);
     }
 
-    /// Shows what a worker process had committed, but not reported, when it was lost with these threads.
+    /// Shows the output that a lost worker process had committed, but not reported, for these threads.
     pub(super) fn show_unreported(&self, threads: &[ThreadId]) -> Result<(), StorageError> {
         let mut output = lock(&self.output);
         let Some(reported) = &output.reported else { return Ok(()) };

@@ -13,8 +13,8 @@ use crate::remote::{Supervised, WorkerReport};
 use crate::surroundings::Timestamp;
 
 impl Session {
-    /// A process is done with an assigned thread, or was lost, and then has not told its end. Its results are in the
-    /// storage.
+    /// A process is done with an assigned thread. There is no report of the end if the process was lost. The thread's
+    /// results are in the storage.
     fn note_left(&self, end: Option<AssignmentEnd>) {
         if end.is_none_or(|end| end.has_changed_session)
             && let Err(error) = self.look_ended_here(end.is_some())
@@ -24,7 +24,7 @@ impl Session {
         let Some(server) = &self.server else { return };
         let Some(end) = end else {
             server.note_end_unknown();
-            // What it has left may be due already.
+            // Threads that it has left may be due already.
             server.note_due(Timestamp(0));
             return;
         };

@@ -21,7 +21,7 @@ use crate::record::{FutureRecord, Key, Record, Started};
 /// What a thread cancels in a step.
 #[derive(Debug, Default)]
 pub struct Cancels {
-    /// Threads named by the program, with what their mailboxes demand.
+    /// Threads named by the program, with the demands for their mailboxes.
     pub threads: BTreeMap<ThreadId, Demand>,
     /// A promise.
     pub promise: Option<CancelledPromise>,
@@ -86,9 +86,9 @@ fn cancel_thread(thread: ThreadId, demand: Demand, commit: &mut Commit, plan: &m
     wake_one(thread, demand, commit, plan);
 }
 
-/// Cancels threads, given with what their mailboxes demand ([`Live::cancelled`](crate::Live::cancelled)). This is harmless if
-/// done twice, or if they have ended. But a thread may be retried later, so the commit must expect the record that says that
-/// they must be cancelled: otherwise it might come late.
+/// Cancels threads, given with the demands for their mailboxes ([`Live::cancelled`](crate::Live::cancelled)). This is
+/// harmless if done twice, or if they have ended. But a thread may be retried later, so the commit must expect the
+/// record that asks for the cancellation: otherwise a late commit might cancel the retried thread.
 pub fn cancel_batch(threads: &[(ThreadId, Demand)], commit: &mut Commit, plan: &mut Plan) {
     plan.clear();
     threads.iter().for_each(|(thread, demand)| cancel_thread(*thread, demand.clone(), commit, plan));

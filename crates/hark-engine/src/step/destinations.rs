@@ -1,4 +1,4 @@
-//! Which process runs the threads that a commit makes runnable, as far as their places tell.
+//! Decides by place which processes may run the threads that a commit makes runnable.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ pub struct Destinations<'a> {
     pools: &'a Pools,
     /// The sizes of processes, if there are several.
     sizes: Option<&'a Sizes>,
-    /// The pools for whose threads processes are started by hints.
+    /// The pools where each hint starts a process.
     started: Option<&'a Pools>,
-    /// Those that are not the default.
+    /// The places that are not the default.
     places: BTreeMap<ThreadId, Place>,
 }
 
 impl<'a> Destinations<'a> {
-    /// Of a program without places, all threads of which are in the default one.
+    /// For a program without places: all its threads are in the default one.
     pub fn without_places(pools: &'a Pools) -> Destinations<'a> {
         Destinations { pools, sizes: None, started: None, places: BTreeMap::new() }
     }
 
-    /// The same where processes are started by hints for threads of some pools.
+    /// The same where each hint for a thread of some pools starts a process.
     pub fn with_started(self, started: Option<&'a Pools>) -> Destinations<'a> {
         Destinations { started, ..self }
     }
@@ -36,13 +36,13 @@ impl<'a> Destinations<'a> {
         Destinations { sizes, ..self }
     }
 
-    /// Whether a process is started for each thread that is left to others in this place, and so may be given its lease. One that
-    /// any process may cancel must be taken with its record.
+    /// Whether each thread that is left to others in this place gets a process of its own, to which its lease can be
+    /// handed over. A cancelled thread, which any process may run, must be taken together with its record.
     pub fn hands_over(&self, place: &Place) -> bool {
         !place.is_anywhere() && self.started.is_some_and(|pools| pools.serve(place))
     }
 
-    /// Of the threads of this commit.
+    /// For the threads of this commit.
     pub fn of(commit: &Commit, pools: &'a Pools) -> Destinations<'a> {
         let mut places = BTreeMap::new();
         for record in commit.fresh.iter().chain(&commit.put) {
@@ -63,8 +63,8 @@ impl<'a> Destinations<'a> {
         self.places.get(&thread).cloned().unwrap_or_default()
     }
 
-    /// Whether this process may continue with a thread. One that any process may cancel is left to be taken: that also takes
-    /// its record, wherever the thread would run.
+    /// Whether this process may continue with a thread. A cancelled thread, which any process may run, must be taken,
+    /// because that also takes its record, whatever its place.
     pub fn may_keep(&self, thread: ThreadId) -> bool {
         let place = self.place(thread);
         !place.is_anywhere() && self.pools.serve(&place) && self.sizes.is_none_or(|sizes| sizes.fit(&place))

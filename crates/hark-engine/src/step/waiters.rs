@@ -137,7 +137,7 @@ impl Touch {
     }
 }
 
-/// Registers a waiter of a pending Future, with what it demands.
+/// Registers a waiter of a pending Future, with its demand.
 pub(super) fn register(
     (thread, demand): (ThreadId, &Demand),
     awaited: &Awaited,

@@ -34,7 +34,8 @@ impl Surroundings for Fixed {
     }
 }
 
-/// Records of a session whose last thread starts another one and stops, after each of some scans, until it is cancelled.
+/// Records of a session in which, after each of the first scans, the last thread starts another one and stops, unless
+/// it is cancelled.
 struct Relay {
     records: Arc<dyn SessionStorage>,
     last: AtomicU64,
@@ -96,7 +97,8 @@ fn live(thread: u64) -> Record {
 
 #[test]
 fn a_thread_whose_parent_stops_before_it_is_cancelled_is_cancelled() {
-    // The others have greater numbers than those that are started meanwhile: a process may have reserved these before.
+    // The others have greater numbers than the threads that are started meanwhile, whose numbers a process may have
+    // reserved earlier.
     const OTHERS: u64 = 1_000;
     for (others, scans) in [(0, 0), (0, 1), (0, 2), (0, 9), (100, 1), (100, 3), (100, 30)] {
         let id = SessionId::new(Timestamp(0), 0);

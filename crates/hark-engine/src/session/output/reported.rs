@@ -1,5 +1,5 @@
-//! Which output of its worker processes a supervisor has reported. A worker may be lost after a commit and before it has
-//! reported what that printed; this tells what is missing.
+//! Tracks the output that worker processes have reported to their supervisor. A worker may be lost after a commit and
+//! before it has reported the commit's output; this module finds the missing output in the history.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use crate::surroundings::Timestamp;
 
 /// The output that workers have reported. The reports of a thread come in the order of its output.
 pub(in crate::session) struct Reported {
-    /// What was printed before this time was printed for another process.
+    /// Output from before this time was meant for another process.
     since: Timestamp,
     last: HashMap<ThreadId, Last>,
 }
@@ -18,17 +18,17 @@ pub(in crate::session) struct Reported {
 /// The last output of a thread that was reported.
 struct Last {
     time: Timestamp,
-    /// How many items of this time were reported.
+    /// The number of items with this time that were reported.
     count: u64,
 }
 
 impl Reported {
-    /// Nothing was reported yet; what was printed before this time need not be.
+    /// Before any report. Output from before this time need not be reported.
     pub fn since(since: Timestamp) -> Reported {
         Reported { since, last: HashMap::new() }
     }
 
-    /// This was reported.
+    /// Notes an item that was reported.
     pub fn note(&mut self, items: &[OutputItem]) {
         for item in items {
             let last = self.last.entry(item.thread).or_insert(Last { time: item.time, count: 0 });
@@ -39,13 +39,13 @@ impl Reported {
         }
     }
 
-    /// Tells of each entry of a history, in order, whether one of these threads has printed it by a commit that was not
-    /// reported.
+    /// A predicate for the entries of a history, in order: whether one of these threads has printed the entry in a
+    /// commit that was not reported.
     pub fn missing<'a>(&'a self, threads: &'a HashSet<ThreadId>) -> impl FnMut(&LogEntry) -> bool + 'a {
-        // How many items with the time of the last reported one have been seen, of each thread.
+        // For each thread, the number of items seen so far that have the time of its last reported item.
         let mut seen: HashMap<ThreadId, u64> = HashMap::new();
         move |entry| {
-            // A call reports what it prints before that is written.
+            // A call reports its output before the output is written.
             if !entry.is_printed() || entry.piece_of().is_some() || !threads.contains(&entry.thread) {
                 return false;
             }
