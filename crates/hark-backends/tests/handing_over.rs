@@ -94,6 +94,33 @@ impl Surroundings for Later {
     }
 }
 
+/// The deadline of a process that begins now and has this much time.
+fn deadline(now: Timestamp, time: Duration) -> Deadline {
+    Deadline::new(now, now.after(time), Duration::from_millis(100))
+}
+
+/// A process that is started for some threads.
+struct Process {
+    engine: Engine,
+    storage: Arc<dyn Storage>,
+}
+
+impl Process {
+    /// Runs these threads, until nothing of them is left to do here. The process ends at once then, because its attendant is
+    /// told, as in the program of a function.
+    fn run(&self, hints: &[(SessionId, Hint)], deadline: Deadline) {
+        self.engine.set_deadline(Some(deadline));
+        let stop = AtomicBool::new(false);
+        let assignments: Vec<Assignment> = hints.iter().map(|(session, hint)| hint.assignment(session)).collect();
+        thread::scope(|scope| {
+            scope.spawn(|| self.engine.attend(Scope::Own, &stop, &|_, _| {}));
+            self.engine.run_assigned(&assignments).expect("the table answers");
+            stop.store(true, Ordering::Release);
+            self.storage.catalog().expect("it keeps sessions").ring();
+        });
+    }
+}
+
 /// A table, and the hints for its threads.
 struct Service {
     server: Server,
@@ -119,39 +146,41 @@ impl Service {
         Arc::new(storage)
     }
 
-    fn engine(&self) -> Arc<Engine> {
-        self.sized_engine(None)
+    fn process(&self) -> Process {
+        self.sized_process(None)
     }
 
-    fn sized_engine(&self, sizes: Option<Sizes>) -> Arc<Engine> {
-        self.engine_in(Arc::new(System), Options { sizes, ..Options::default() })
+    fn sized_process(&self, sizes: Option<Sizes>) -> Process {
+        self.process_in(Arc::new(System), Options { sizes, ..Options::default() })
     }
 
     /// A process with this code.
-    fn coded_engine(&self, code: &str) -> Arc<Engine> {
-        self.engine_in(Arc::new(System), Options { code: Some(code.to_owned()), ..Options::default() })
+    fn coded_process(&self, code: &str) -> Process {
+        self.process_in(Arc::new(System), Options { code: Some(code.to_owned()), ..Options::default() })
     }
 
-    fn engine_in(&self, surroundings: Arc<dyn Surroundings>, options: Options) -> Arc<Engine> {
+    fn process_in(&self, surroundings: Arc<dyn Surroundings>, options: Options) -> Process {
+        let storage = self.storage();
         let ports = Ports {
-            storage: self.storage(),
+            storage: storage.clone(),
             invoker: Arc::new(Threads::new(1)),
             foreign: self.functions.clone(),
             surroundings,
         };
-        Arc::new(Engine::for_assigned(options, ports))
+        Process { engine: Engine::for_assigned(options, ports), storage }
     }
 
     fn begin(&self, text: &str) -> SessionId {
-        self.begin_in(&self.engine(), text)
+        self.begin_in(&self.process(), text)
     }
 
-    fn begin_in(&self, engine: &Engine, text: &str) -> SessionId {
+    fn begin_in(&self, process: &Process, text: &str) -> SessionId {
         let compilation = hark_compiler::compile("test.hk", text);
         let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
         let program = Arc::new(Program::new(executable).expect("the program is sound"));
         let Some(Binding::Function(main)) = program.executable().binding("main") else { panic!("there is no main") };
-        engine.leave_to_others(Start::new(program, Value::Function(main), Vec::new())).expect("a session can begin")
+        let start = Start::new(program, Value::Function(main), Vec::new());
+        process.engine.leave_to_others(start).expect("a session can begin")
     }
 
     fn take_hints(&self) -> Vec<(SessionId, Hint)> {
@@ -160,27 +189,16 @@ impl Service {
 
     /// What a process does that is started for these hints and has this much time.
     fn run(&self, hints: &[(SessionId, Hint)], time: Duration) {
-        self.run_in(&self.engine(), hints, time);
+        self.run_in(&self.process(), hints, time);
     }
 
     /// The same, for a process of one of several sizes.
     fn run_as(&self, sizes: Option<Sizes>, hints: &[(SessionId, Hint)]) {
-        self.run_in(&self.sized_engine(sizes), hints, LEASE * 20);
+        self.run_in(&self.sized_process(sizes), hints, LEASE * 20);
     }
 
-    fn run_in(&self, engine: &Engine, hints: &[(SessionId, Hint)], time: Duration) {
-        self.run_at(System.steady_now(), engine, hints, time);
-    }
-
-    fn run_at(&self, now: Timestamp, engine: &Engine, hints: &[(SessionId, Hint)], time: Duration) {
-        engine.set_deadline(Some(Deadline::new(now, now.after(time), Duration::from_millis(100))));
-        let stop = AtomicBool::new(false);
-        let assignments: Vec<Assignment> = hints.iter().map(|(session, hint)| hint.assignment(session)).collect();
-        thread::scope(|scope| {
-            scope.spawn(|| engine.attend(Scope::Own, &stop, &|_, _| {}));
-            engine.run_assigned(&assignments).expect("the table answers");
-            stop.store(true, Ordering::Release);
-        });
+    fn run_in(&self, process: &Process, hints: &[(SessionId, Hint)], time: Duration) {
+        process.run(hints, deadline(System.steady_now(), time));
     }
 
     /// Runs a process for each hint, in order, until none is left. Returns how many there were.
@@ -219,9 +237,12 @@ fn processes_that_are_started_for_hints_run_a_session() {
     let Some(service) = Service::start(LEASE) else { return };
     let id = service.begin(TREE);
     assert!(lock(&service.hints.sent)[0].1.held.is_some(), "it is handed over with its lease");
+    let begun = System.steady_now();
     let processes = service.run_all(LEASE);
     assert_eq!(service.state(&id), SessionState::Finished);
     assert!(processes > 20, "a process keeps only some of the threads: {processes}");
+    let each = System.steady_now().since(begun) / u32::try_from(processes).expect("they are few");
+    assert!(each < Duration::from_millis(500), "a process ends when it has nothing left to do, not {each:?} later");
 }
 
 #[test]
@@ -254,7 +275,7 @@ fn a_recovery_hands_over_what_lost_processes_had() {
         thread::sleep(Duration::from_millis(300));
         recoveries += 1;
         assert!(recoveries < 20, "it does not go on");
-        let recovered = service.engine().recover(System.steady_now().after(LEASE)).unwrap();
+        let recovered = service.process().engine.recover(System.steady_now().after(LEASE)).unwrap();
         assert_eq!(lock(&service.hints.sent).len(), recovered.threads + recovered.timers);
         service.run_all(LEASE);
     }
@@ -274,7 +295,7 @@ fn a_timer_is_a_hint_for_later() {
     assert!(until >= begun.after(Duration::from_millis(3_900)), "{begun:?} {until:?}");
     // If it is lost, a recovery before that time sends it once more.
     service.take_hints();
-    let recovered = service.engine().recover(System.steady_now().after(LEASE)).unwrap();
+    let recovered = service.process().engine.recover(System.steady_now().after(LEASE)).unwrap();
     assert_eq!((recovered.threads, recovered.timers), (0, 1));
     assert_eq!(service.run_all(LEASE), 1);
     assert_eq!(service.state(&id), SessionState::Finished);
@@ -292,7 +313,7 @@ fn a_timer_that_runs_out_much_later_is_a_hint_of_a_recovery() {
     let recover = |passed: u64| {
         let later = Later(Duration::from_secs(passed));
         let horizon = later.steady_now().after(Duration::from_secs(90));
-        let recovered = service.engine_in(Arc::new(later), Options::default()).recover(horizon).unwrap();
+        let recovered = service.process_in(Arc::new(later), Options::default()).engine.recover(horizon).unwrap();
         (recovered.threads, recovered.timers)
     };
     assert_eq!((recover(0), recover(3_500)), ((0, 0), (0, 0)));
@@ -302,8 +323,8 @@ fn a_timer_that_runs_out_much_later_is_a_hint_of_a_recovery() {
     assert!(hints.len() == 2 && hints.iter().all(|(_, hint)| hint.not_before == Some(due)), "{hints:?}");
     let run = |passed: u64, hint: &(SessionId, Hint)| {
         let later = Arc::new(Later(Duration::from_secs(passed)));
-        let engine = service.engine_in(later.clone(), Options::default());
-        service.run_at(later.steady_now(), &engine, std::slice::from_ref(hint), LEASE);
+        let process = service.process_in(later.clone(), Options::default());
+        process.run(std::slice::from_ref(hint), deadline(later.steady_now(), LEASE));
     };
     // One that is delivered too early is sent again, for the same time.
     run(3_580, &hints[0]);
@@ -340,7 +361,7 @@ fn a_call_begins_where_it_has_time() {
     // Of the time of this process less than half is left.
     let first = service.take_hints();
     let now = System.steady_now();
-    let engine = service.engine();
+    let engine = service.process().engine;
     let deadline = Deadline { long_calls_until: now, winds_down: now.after(LEASE), calls_end: now.after(LEASE) };
     engine.set_deadline(Some(deadline));
     engine.run_assigned(&first.iter().map(|(id, hint)| hint.assignment(id)).collect::<Vec<_>>()).unwrap();
@@ -446,7 +467,7 @@ fn threads_begin_where_they_are_at_home() {
 #[test]
 fn a_session_goes_on_with_the_code_that_it_began_with() {
     let Some(service) = Service::start(LEASE) else { return };
-    let (old, new) = (service.coded_engine("v1"), service.coded_engine("v2"));
+    let (old, new) = (service.coded_process("v1"), service.coded_process("v2"));
     let id = service.begin_in(&old, "fn main() { sleep(0.01); 1 }");
     let first = service.take_hints();
     // The hint has reached a process with other code.
@@ -469,9 +490,9 @@ fn a_session_goes_on_with_the_code_that_it_began_with() {
 #[test]
 fn a_session_whose_code_is_gone_goes_on_with_what_there_is() {
     let Some(service) = Service::start(LEASE) else { return };
-    let id = service.begin_in(&service.coded_engine("gone"), "fn main() { 1 }");
+    let id = service.begin_in(&service.coded_process("gone"), "fn main() { 1 }");
     let first = service.take_hints();
-    service.run_in(&service.coded_engine("v2"), &first, LEASE);
+    service.run_in(&service.coded_process("v2"), &first, LEASE);
     assert_eq!(service.state(&id), SessionState::Finished);
 }
 
@@ -479,7 +500,7 @@ fn a_session_whose_code_is_gone_goes_on_with_what_there_is() {
 #[test]
 fn a_retry_takes_the_newest_code() {
     let Some(service) = Service::start(LEASE) else { return };
-    let (old, new) = (service.coded_engine("v1"), service.coded_engine("v2"));
+    let (old, new) = (service.coded_process("v1"), service.coded_process("v2"));
     let id = service.begin_in(&old, "fn main() { error(\"not yet\") }");
     let first = service.take_hints();
     service.run_in(&old, &first, LEASE);
