@@ -12,7 +12,9 @@ use hark_engine::{Options, Pool, Pools};
 
 use crate::args::StorageName;
 
-pub use instance::{ENV_FILE, Instance, RuntimeName};
+#[cfg(any(test, feature = "lambda"))]
+pub use instance::ENV_FILE;
+pub use instance::{Instance, RuntimeName};
 pub use read::read_settings;
 pub use template::template;
 

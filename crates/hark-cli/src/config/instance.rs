@@ -55,6 +55,7 @@ pub enum RuntimeName {
 }
 
 /// The default file with environment variables, which need not exist.
+#[cfg(any(test, feature = "lambda"))]
 pub const ENV_FILE: &str = "hark_env.txt";
 
 impl Default for Instance {

@@ -78,6 +78,7 @@ pub fn of_installing(said: &str, requirements: &Path, version: &str) -> Failure 
 }
 
 /// The same where nothing can be compiled, for these processors. `pip` does not tell a package without wheels from none.
+#[cfg(any(test, feature = "lambda"))]
 pub fn of_installing_wheels(said: &str, requirements: &Path, version: &str, machine: &str) -> Failure {
     let missing = format!(
         "there is no such package or version, or none with a wheel for Python {version} on {machine}; `build_cmd` in hark.toml can \
