@@ -193,7 +193,7 @@ impl Server for Serving {
 
     fn note_room(&self) {
         let Some(capacity) = &self.capacity else { return };
-        if capacity.takes_more(self.in_hand())
+        if capacity.takes_more(self.in_hand(), self.places.taken())
             && let Ok(catalog) = self.catalog()
         {
             catalog.ring();

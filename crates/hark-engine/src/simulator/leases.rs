@@ -10,7 +10,7 @@ use super::universe::{Holding, LEASE};
 use super::world::{Health, Number, World};
 use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms};
+use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms, Wanted};
 use crate::place::Pools;
 use crate::record::{Due, Key, SessionState};
 use crate::rows::Row;
@@ -23,16 +23,9 @@ impl Leases for DiskStorage {
         LEASE
     }
 
-    fn take(
-        &self,
-        only: Option<&SessionId>,
-        pools: &Pools,
-        terms: Terms,
-        stamp: Stamp,
-        most: usize,
-    ) -> Result<Vec<Taken>, StorageError> {
+    fn take(&self, wanted: Wanted<'_>, terms: Terms, stamp: Stamp, most: usize) -> Result<Vec<Taken>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
-            let mut taken = world.take(self.number, (only, pools), terms, stamp, most);
+            let mut taken = world.take(self.number, wanted, terms, stamp, most);
             world.loses_answer()?;
             world.add_extra_hints(&mut taken);
             Ok(taken)
@@ -112,7 +105,7 @@ impl World {
     fn take(
         &mut self,
         me: Number,
-        (only, pools): (Option<&SessionId>, &Pools),
+        Wanted { session: only, pools, calls }: Wanted<'_>,
         terms: Terms,
         stamp: Stamp,
         most: usize,
@@ -140,6 +133,9 @@ impl World {
                     continue;
                 }
                 let left = due_of(row).map_or(Left::Free, Left::of);
+                if left == Left::Withdrawn && !calls {
+                    continue;
+                }
                 let demand = Demand { priority: row.priority, place: row.place.clone() };
                 let found = found.entry((id.clone(), thread));
                 // A thread's record comes before its mailbox, so its own demand and version are used.

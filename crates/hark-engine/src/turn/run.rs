@@ -58,8 +58,9 @@ impl Host for Gather<'_> {
                     self.commit.log.push(LogEntry { time: self.session.now(), thread: number, event });
                 }
                 let is_try = self.session.program().has_tries() && thread.is_try(self.session.program());
+                let only_calls = self.session.is_leased() && thread.calls_import(self.session.program());
                 let mut live = self.session.live(number, thread);
-                live.parent = self.thread;
+                (live.parent, live.only_calls) = (self.thread, only_calls);
                 if is_try {
                     live.home = self.home.clone();
                     live.demand.place = live.home.clone();

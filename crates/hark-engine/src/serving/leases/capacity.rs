@@ -4,6 +4,10 @@
 //! threads are taken in advance, so that one request takes many and the next thread is ready at once. The length of
 //! this queue adapts: each call that is answered quickly, and each short step of a thread without calls, makes it
 //! longer by one; a call that has waited too long, or a long step, resets it to zero.
+//!
+//! If all calls that can be made at the same time are under way, some threads are still taken *beside* them: workers are idle, and
+//! many threads need no call. A thread whose next step is a call is not taken in this way, as far as the storage knows. If it turns
+//! out that one needs a call all the same, it is given back when it has waited too long, and the storage knows it then.
 
 use std::mem;
 use std::sync::Mutex;
@@ -27,11 +31,15 @@ pub(in crate::serving) struct Capacity {
     at_a_time: usize,
     /// With fewer threads than this, a worker is idle.
     workers: usize,
+    /// The number of workers for threads that make no call, if they are other workers than those that make calls.
+    width: usize,
     /// How many more threads may be queued.
     queued: AtomicUsize,
     queued_max: usize,
     /// The last taking may have left some.
     wants_more: AtomicBool,
+    /// It may have left some that can be taken beside calls.
+    wants_beside: AtomicBool,
     /// The threads whose renewal has just failed. They may not be lost: this process may have been changing the version.
     doubtful: Mutex<Vec<HeldThread>>,
     /// The threads that could not be given back because the storage failed. Nobody was lost, so this is tried again.
@@ -45,16 +53,16 @@ impl Capacity {
     pub fn of(ports: &Ports) -> Option<Capacity> {
         let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
         let width = ports.invoker.width();
-        let (at_a_time, workers, queued_max) = match ports.foreign.calls_at_a_time() {
+        let (at_a_time, workers, width) = match ports.foreign.calls_at_a_time() {
             // Each thread is then held by another process.
-            _ if ports.invoker.is_remote() => (width, width, TAKEN_IN_ADVANCE_MAX),
-            usize::MAX => (width * HELD_PER_WORKER, width, TAKEN_IN_ADVANCE_MAX),
+            _ if ports.invoker.is_remote() => (width, width, 0),
+            usize::MAX => (width * HELD_PER_WORKER, width, 0),
             calls => {
                 let calls = calls.clamp(1, CALLS_HELD_MAX);
-                (calls, calls, TAKEN_IN_ADVANCE_MAX)
+                (calls, calls, width)
             }
         };
-        Some(Capacity { workers, ..Capacity::with(leases.lease(), at_a_time, queued_max) })
+        Some(Capacity { workers, width, ..Capacity::with(leases.lease(), at_a_time, TAKEN_IN_ADVANCE_MAX) })
     }
 
     /// The capacity of a process that takes no threads: it is assigned one, and keeps some of those that it starts or
@@ -73,9 +81,11 @@ impl Capacity {
             takes_none: false,
             at_a_time,
             workers: 0,
+            width: 0,
             queued: AtomicUsize::new(0),
             queued_max,
             wants_more: AtomicBool::new(true),
+            wants_beside: AtomicBool::new(true),
             doubtful: Mutex::default(),
             unreturned: Mutex::default(),
             coverage: Mutex::default(),
@@ -92,6 +102,18 @@ impl Capacity {
     pub fn to_take(&self, in_hand: usize) -> usize {
         let room = self.most().saturating_sub(in_hand);
         if self.is_worth_taking(in_hand) { room } else { 0 }
+    }
+
+    /// How many more threads without calls to take if this many threads are in hand, of which so many have a call under way or
+    /// waiting.
+    pub fn to_take_beside(&self, in_hand: usize, calls: usize) -> usize {
+        let is_full = calls >= self.at_a_time;
+        let has_idle_worker = in_hand.saturating_sub(calls) < self.width;
+        if is_full && has_idle_worker {
+            (self.most() + self.width * HELD_PER_WORKER).saturating_sub(in_hand)
+        } else {
+            0
+        }
     }
 
     fn is_worth_taking(&self, in_hand: usize) -> bool {
@@ -128,18 +150,26 @@ impl Capacity {
     /// This process begins to take threads. Until it has finished, there may be more due threads.
     pub fn begin_taking(&self) {
         self.wants_more.store(true, Ordering::Release);
+        self.wants_beside.store(true, Ordering::Release);
     }
 
     /// All due threads were taken.
     pub fn note_all_taken(&self) {
         self.wants_more.store(false, Ordering::Release);
+        self.note_all_taken_beside();
     }
 
-    /// Whether more threads should be taken now, with this many in hand. Returns true once until the next taking.
-    pub fn takes_more(&self, in_hand: usize) -> bool {
-        self.wants_more.load(Ordering::Acquire)
-            && self.is_worth_taking(in_hand)
-            && self.wants_more.swap(false, Ordering::AcqRel)
+    /// The last taking has left none that can be taken beside calls.
+    pub fn note_all_taken_beside(&self) {
+        self.wants_beside.store(false, Ordering::Release);
+    }
+
+    /// Whether more threads should be taken now, with this many in hand and so many of them in calls. Returns true once until
+    /// the next taking.
+    pub fn takes_more(&self, in_hand: usize, calls: usize) -> bool {
+        let is_wanted = |wants: &AtomicBool| wants.load(Ordering::Acquire) && wants.swap(false, Ordering::AcqRel);
+        self.is_worth_taking(in_hand) && is_wanted(&self.wants_more)
+            || self.to_take_beside(in_hand, calls) > 0 && is_wanted(&self.wants_beside)
     }
 
     /// Returns the threads whose renewal has failed twice in a row. They are lost.
@@ -171,6 +201,21 @@ mod tests {
         assert_eq!(capacity.most(), 3);
         capacity.note_step(QUEUE_TIME_MAX * 2);
         assert_eq!(capacity.most(), 2, "others may be idle while threads compute here");
+    }
+
+    #[test]
+    fn threads_without_calls_are_taken_beside_calls() {
+        let capacity = Capacity { workers: 2, width: 3, ..Capacity::with(Duration::from_secs(1), 2, 9) };
+        let to_take = |in_hand, calls| (capacity.to_take(in_hand), capacity.to_take_beside(in_hand, calls));
+        assert_eq!(to_take(1, 1), (1, 0), "another call can be made");
+        assert_eq!(to_take(2, 2), (0, 6));
+        assert_eq!(to_take(4, 2), (0, 4));
+        assert_eq!(to_take(5, 2), (0, 0), "all workers are busy");
+        assert_eq!(to_take(8, 8), (0, 0), "those taken needed calls, and wait for them");
+        assert!(capacity.takes_more(2, 2) && !capacity.takes_more(2, 2), "once until the next taking");
+        capacity.begin_taking();
+        capacity.note_all_taken_beside();
+        assert!(!capacity.takes_more(2, 2) && capacity.takes_more(1, 1), "but a call can be made again");
     }
 
     #[test]
