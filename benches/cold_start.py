@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Measures how long functions of AWS Lambda take to begin, and prints the table of docs/guide/lambda.md.
+"""Measures how long AWS Lambda functions take to begin, and prints the table of docs/guide/lambda.md.
 
     cold_start.py [--hark PATH] [--rounds N] [--write | --check]
 
 Four functions are started again and again, in turn, each in a new process of AWS's emulator of the runtime (`aws-lambda-rie`): one in Rust
 that does nothing, a program of Hark, a Python function in AWS's own runtime client (`awslambdaric`), and a program of Hark that calls
 that same Python function first thing. Each answers with the time at which its first instruction ran. The time counts from the
-event: the emulator starts a function when its first event comes. The table of DynamoDB is an emulator too, on this computer.
+event: the emulator starts a function when its first event comes. The DynamoDB table is an emulator too, on this computer.
 
 The shortest times are compared: on a computer that does other things besides, they say most about the programs. `--check` fails if
 they are above the limits, and `--write` puts the table into the guide. Needs Go for the emulator, unless it is in target/tools already.

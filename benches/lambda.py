@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts what sessions cost that functions of AWS Lambda run, and prints the table of docs/guide/lambda.md.
+"""Counts what sessions cost that AWS Lambda functions run, and prints the table of docs/guide/lambda.md.
 
     lambda.py [--hark PATH] [--check | --write] [--small]
 

@@ -4,7 +4,7 @@
     crash.py HARK [--rounds N] [--seed S] [--jobs N] [--function NAME] [--calls threads|processes|leases]
              [--storage sqlite|dynamodb]
 
-A round runs one function of tests/crash/program.hk, with threads or with processes, on SQLite or in a table of DynamoDB, whose
+A round runs one function of tests/crash/program.hk, with threads or with processes, on SQLite or in a DynamoDB table, whose
 server (tests/dynamodb/server.py) is not killed. Several times either everything
 is killed with SIGKILL, including Python's workers, or only a worker process of a supervisor, which must replace it; while the
 session is started, resumed or served by `hark worker`, and while promises are resolved from outside. With `leases`, three

@@ -1,4 +1,4 @@
-//! A function of AWS Lambda that does nothing: what no runtime can be faster than. It answers each event with the time, in seconds
+//! An AWS Lambda function that does nothing: what no runtime can be faster than. It answers each event with the time, in seconds
 //! since 1970.
 
 use std::env;
@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() {
-    let api = env::var("AWS_LAMBDA_RUNTIME_API").expect("this is a function of AWS Lambda");
+    let api = env::var("AWS_LAMBDA_RUNTIME_API").expect("this is an AWS Lambda function");
     loop {
         let event = ask(&api, "GET", "next", "");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs_f64();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Large values in a bucket of S3, beside a table of DynamoDB: that they come back whole, and that nothing of them is left.
+"""Large values in a bucket of S3, beside a DynamoDB table: that they come back whole, and that nothing of them is left.
 
     bucket.py HARK
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""All commands on sessions, with sessions in a table of DynamoDB and, to compare, in a SQLite file.
+"""All commands on sessions, with sessions in a DynamoDB table and, to compare, in a SQLite file.
 
     commands.py HARK [--only NAME,...] [--jobs N]
 

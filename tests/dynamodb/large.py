@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Large values in a table of DynamoDB: that they come back whole, and that nothing of them is left.
+"""Large values in a DynamoDB table: that they come back whole, and that nothing of them is left.
 
     large.py HARK [--whole]
 

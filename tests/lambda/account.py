@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verifies in a real account of AWS what the other tests verify with emulators:
+"""Verifies in a real AWS account what the other tests verify with emulators:
 
     account.py HARK [--uuid NAME] [--only STEP] [--without STEP] [--keep]
 
@@ -121,7 +121,7 @@ def step_upload(account):
 
 
 def step_http(account):
-    """A request of HTTP is answered."""
+    """An HTTP request is answered."""
     url = json.loads(account.run("info", "--json"))["url"]
     with urllib.request.urlopen(f"{url}/orders/7") as answer:
         equal(json.load(answer), {"asked": "GET /orders/7"})

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds `hark` for ARM's processors, and runs it here under QEMU: alone, and as the program of functions of AWS Lambda.
+"""Builds `hark` for ARM's processors, and runs it here under QEMU: alone, and as the program of AWS Lambda functions.
 
     arm64.py [--profile PROFILE] [--hark HARK] [--built PROGRAM]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sessions that are run by functions of AWS Lambda, in AWS's emulator of their runtime (tests/lambda/service.py):
+"""Sessions that are run by AWS Lambda functions, in AWS's emulator of their runtime (tests/lambda/service.py):
 
     check.py HARK [--bundled] [--only NAME] [--jobs N] [--threads N] [--slots N] [--rounds N]
 

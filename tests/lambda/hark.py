@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`hark run` for tests/conformance.py, where functions of AWS Lambda run the session: starts it in the instance's table, leaves it to the
+"""`hark run` for tests/conformance.py, where AWS Lambda functions run the session: starts it in the instance's table, leaves it to the
 functions, waits for its end and prints its report, with the warnings about the program. HARK names the program `hark`.
 """
 import json

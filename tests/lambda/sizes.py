@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`#[memory]` and `#[timeout]` choose functions of AWS Lambda, in the stand-in of tests/lambda/service.py:
+"""`#[memory]` and `#[timeout]` choose AWS Lambda functions, in the stand-in of tests/lambda/service.py:
 
     sizes.py HARK [--only NAME] [--rounds N]
 """
@@ -36,7 +36,7 @@ def check_fan_out(hark, _):
 
 
 def check_home(hark, _):
-    """A thread goes on where its function is at home, whoever wakes it: a command, which knows no sizes, or the queue of timers."""
+    """A thread goes on where its function is at home, whoever wakes it: a command, which knows no sizes, or the timer queue."""
     with Instance(hark, project=PROJECT, recover=0) as instance:
         session = instance.begin("at_home")
         instance.until(lambda: "future `go/on`" in instance.command("show", session))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The whole story of a project on AWS Lambda, as its user lives it, with ministack for all services: made with `hark init`, deployed,
-started by an event, an upload, a request of HTTP and a schedule, looked at, deployed again, destroyed.
+started by an event, an upload, an HTTP request and a schedule, looked at, deployed again, destroyed.
 
 All calls to AWS pass through a proxy that remembers them (stand_in/recorder.py). What the functions' role allows is just what the functions
 called, or has a reason below; so do the schedules' role and the permissions that the guide names for those who deploy.
@@ -151,7 +151,7 @@ def tell(story):
     story.upload("elsewhere/a.txt")
     story.wait("an upload starts a session", lambda: story.ended("on_upload"), ["hark-test-uploads/in/a.txt"])
     status, answer = story.request(made["url"], "/orders/7?of=a%20b")
-    expect("a request of HTTP is answered", (status, answer), (200, {"asked": "POST /orders/7", "of": "a b"}))
+    expect("an HTTP request is answered", (status, answer), (200, {"asked": "POST /orders/7", "of": "a b"}))
     target = story.schedule("hark-shop-schedule-0")
     expect("a schedule names the function", target["Arn"].split("function:")[1], "hark-shop:current")
     expect("and what it starts", story.event("SCHEDULE", json.loads(target["Input"].replace("<aws.scheduler.scheduled-time>", "2026-01-01T00:00:00Z")))["result"], "on time")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Uploads, requests of HTTP and schedules start sessions in functions of AWS Lambda, in the stand-in of tests/lambda/service.py:
+"""Uploads, HTTP requests and schedules start sessions in AWS Lambda functions, in the stand-in of tests/lambda/service.py:
 
     triggers.py HARK [--only NAME]
 """

@@ -73,7 +73,7 @@ pub struct AwsSettings {
     pub try_time_max: Duration,
 }
 
-/// An account of AWS as this process reaches it. The connection is made when it is first needed; clones share it.
+/// An AWS account as this process reaches it. The connection is made when it is first needed; clones share it.
 #[derive(Clone)]
 pub struct Aws(Arc<Inner>);
 

@@ -1,4 +1,4 @@
-//! The table of DynamoDB against the suites for all storages, with a server on this machine.
+//! The DynamoDB table against the suites for all storages, with a server on this machine.
 //!
 //! The server is `dynoxide`, which `./check` installs; `HARK_DYNAMODB_SERVER` names another one's program that is started as
 //! `PROGRAM serve --port N`. With `HARK_DYNAMODB_ENDPOINT` the tests use a server that runs already, such as AWS's own DynamoDB

@@ -59,7 +59,7 @@ pub struct Settings {
     pub pools: Pools,
     /// The table of the DynamoDB storage, and how it is reached.
     pub dynamodb: DynamoDb,
-    /// What `hark deploy` puts into an account of AWS.
+    /// What `hark deploy` puts into an AWS account.
     pub instance: Instance,
 }
 
@@ -135,7 +135,7 @@ const TENURES: [(&str, Tenure); 2] = [("sessions", Tenure::Sessions), ("threads"
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
-    /// The name of a table of DynamoDB.
+    /// The name of a DynamoDB table.
     Table,
     /// The name of a storage.
     Storage,

@@ -21,7 +21,7 @@ use crate::storage;
 /// The variable with the name of the instance. A deployed function has it, and so may a command that works on its sessions.
 const NAME_VARIABLE: &str = "HARK_INSTANCE";
 
-/// The variable with the address of the queue of timers.
+/// The variable with the address of the timer queue.
 const TIMERS_VARIABLE: &str = "HARK_TIMERS";
 
 /// The variable with the bucket for large contents.
@@ -30,7 +30,7 @@ const BUCKET_VARIABLE: &str = "HARK_BUCKET";
 /// The variable with the alias of the functions that run sessions of this code.
 const CODE_VARIABLE: &str = "HARK_CODE";
 
-/// The variable with the name of the function of Lambda in which a process runs.
+/// The variable with the name of the Lambda function in which a process runs.
 const FUNCTION_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// The variable with the size of the main function.
@@ -43,7 +43,7 @@ pub struct Instance {
     pub name: InstanceName,
     /// The alias of its functions.
     pub code: String,
-    /// The address of its queue of timers.
+    /// The address of its timer queue.
     timers: Option<String>,
     /// The bucket for large contents, if it has one.
     bucket: Option<String>,

@@ -91,7 +91,7 @@ fn main_with(platform: Option<&OpenPlatform>) -> ExitCode {
     ExitCode::from(done.unwrap_or_else(|failure| explain_failure(failure, &command)))
 }
 
-/// Runs functions of AWS Lambda, if this process was started for that.
+/// Runs AWS Lambda functions, if this process was started for that.
 #[cfg(feature = "lambda")]
 fn run_as_function() -> Option<ExitCode> {
     let words: Vec<_> = env::args_os().collect();

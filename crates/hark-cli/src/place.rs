@@ -23,7 +23,7 @@ pub struct Place {
     /// The file with the sessions, or their table, as it is shown.
     store: String,
     is_file: bool,
-    /// Whether functions of AWS Lambda run the sessions.
+    /// Whether AWS Lambda functions run the sessions.
     is_run_by_functions: bool,
     /// A command that starts a session there.
     start: String,
@@ -73,7 +73,7 @@ impl Place {
         &self.start
     }
 
-    /// Whether functions of AWS Lambda run the sessions, and not the commands.
+    /// Whether AWS Lambda functions run the sessions, and not the commands.
     pub fn is_run_by_functions(&self) -> bool {
         self.is_run_by_functions
     }

@@ -140,9 +140,9 @@ impl Compiled {
     }
 }
 
-/// Functions of AWS Lambda are chosen by what a call needs, and run what is in any pool.
+/// AWS Lambda functions are chosen by what a call needs, and run what is in any pool.
 fn tell_of_functions(diagnostic: &mut Diagnostic) {
-    "the attribute `pool` chooses nothing in functions of AWS Lambda".clone_into(&mut diagnostic.message);
+    "the attribute `pool` has no effect in AWS Lambda functions".clone_into(&mut diagnostic.message);
     diagnostic.hint = Some("they run what is in any pool; `#[memory(2048)]` chooses a larger function".to_owned());
 }
 

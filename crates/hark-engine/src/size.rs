@@ -1,4 +1,4 @@
-//! The sizes of processes, where processes of several sizes are started for threads, such as functions of AWS Lambda
+//! The sizes of processes, where processes of several sizes are started for threads, such as AWS Lambda functions
 //! with different amounts of memory.
 //!
 //! `#[memory]` on a function or an import chooses a process with that much memory, and `#[timeout]` on an import one

@@ -1,4 +1,4 @@
-//! What an invocation is asked: told from the event that it is given.
+//! Reads the event of an invocation, which says what the invocation has to do.
 
 mod request;
 mod upload;
@@ -9,23 +9,25 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// The key of events that Hark itself sends. Its value is the version of their format, which their reader checks.
+/// The member that marks the events that Hark itself sends. Its value is the version of their format, which the reader
+/// checks.
 const OWN: &str = "hark";
 
 /// What an invocation is to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// To run these threads: payloads as they were sent, by an invocation or through the queue of timers.
+    /// Run these threads. The payloads are as they were sent, by an invocation or through the timer queue.
     Threads(Vec<Value>),
-    /// The same, beside messages of the queue with these ids, which cannot be read: they come again, and in the end to the dead letters.
+    /// The same, together with the ids of queue messages that cannot be read. The queue delivers those again, and
+    /// finally moves them to the dead letters.
     SomeThreads(Vec<Value>, Vec<String>),
-    /// To look for threads that were lost, or are due soon.
+    /// Run the recovery.
     Recover,
-    /// To start a session.
+    /// Start a session.
     Start(StartOfSession),
-    /// To start a session for each uploaded object.
+    /// Start a session for each uploaded object.
     Uploads(Vec<StartOfSession>),
-    /// To start a session whose result is the response to a request of HTTP.
+    /// Start a session whose result is the response to an HTTP request.
     Request(StartOfSession),
 }
 
@@ -34,33 +36,33 @@ pub enum Event {
 pub struct StartOfSession {
     /// The function to call.
     pub function: String,
-    /// Its arguments, as JSON. They may have numbers that only Hark can hold.
+    /// Its arguments, as JSON text, because JSON numbers may be too large for other types.
     pub arguments: Vec<String>,
     /// Of events with the same key only the first starts a session.
     pub key: Option<String>,
-    /// The same for one event that may be sent again, without a name for people.
+    /// The same for an event that may be sent again; but this is not a key that users see.
     pub request: Option<String>,
-    /// Whether the invocation runs what fits into it, and answers with the session's report. Otherwise it leaves the session to other
-    /// invocations, and answers with its id.
+    /// Whether the invocation runs the session as far as it can, and answers with the session's report. Otherwise it
+    /// leaves the session to other invocations, and answers with the session's id.
     pub waits: bool,
 }
 
 impl StartOfSession {
-    /// A call that the invocation itself begins to run.
+    /// A session whose first thread the invocation itself runs.
     fn of_call(function: String, arguments: &[Value], key: Option<String>) -> StartOfSession {
         let arguments = arguments.iter().map(Value::to_string).collect();
         StartOfSession { function, arguments, key, request: None, waits: true }
     }
 }
 
-/// An event that says nothing of this.
+/// An event that cannot be handled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadEvent {
     /// It is not JSON.
     #[error("the event is not JSON: {0}")]
     NotJson(String),
-    /// It is something else.
-    #[error("the event is none that Hark knows: {0}")]
+    /// It is JSON, but not such an event.
+    #[error("this is not an event that Hark knows: {0}")]
     Unknown(&'static str),
 }
 
@@ -68,7 +70,7 @@ impl Event {
     /// Reads an event.
     ///
     /// # Errors
-    /// If it is none that Hark knows.
+    /// If it is not an event that Hark knows.
     pub fn parse(event: &[u8]) -> Result<Event, BadEvent> {
         match serde_json::from_slice(event).map_err(|error| BadEvent::NotJson(error.to_string()))? {
             Value::Object(object) => Event::of_object(object, event),
@@ -103,31 +105,33 @@ impl Event {
             return Ok(Event::Recover);
         }
         let Some(Value::String(function)) = event.get("schedule") else {
-            return Err(BadEvent::Unknown("it has neither `threads` nor `recover` nor `schedule`"));
+            return Err(BadEvent::Unknown("it has no `threads`, `recover` or `schedule`"));
         };
-        // Such as `schedule-0:2026-11-28T12:00:00Z`: a schedule may invoke twice for the same time. Who copies the event from the
-        // template has no time in it.
+        // Such as `schedule-0:2026-11-28T12:00:00Z`, because a schedule may invoke twice for the same time. An event
+        // that was copied from the template has a placeholder instead of the time.
         let key = event.get("key").and_then(Value::as_str).filter(|key| !key.contains('<'));
         let (function, key) = (function.clone(), key.map(str::to_owned));
         Ok(Event::Start(StartOfSession::of_call(function, &[], key)))
     }
 }
 
-/// A key of a session, made of what identifies an event. The parts may have any letters and length, and a key may not.
+/// The key of a session, made from the parts that identify an event. It is a hash, because the parts may have any
+/// characters and any length.
 fn key_of(kind: &str, parts: &[&str]) -> String {
-    // As JSON, in which the parts have ends.
+    // As JSON, which shows where each part ends.
     let hash = Sha256::digest(Value::from(parts).to_string());
     format!("{kind}:{}", &format!("{hash:x}")[..32])
 }
 
-/// Messages of the queue. One that cannot be read does not keep the others from it, if the queue can be told which it is.
+/// Messages of the timer queue. A message that cannot be read does not stop the others, if it has an id by which it can
+/// be reported to the queue.
 fn timers(records: &[Value]) -> Result<Event, BadEvent> {
     let payload = |record: &Value| {
-        let body = record.get("body").and_then(Value::as_str).ok_or(BadEvent::Unknown("a record has no text"))?;
+        let body = record.get("body").and_then(Value::as_str).ok_or(BadEvent::Unknown("a record has no `body`"))?;
         let payload: Value = serde_json::from_str(body).map_err(|error| BadEvent::NotJson(error.to_string()))?;
         match payload.get(OWN) {
             Some(_) => Ok(payload),
-            None => Err(BadEvent::Unknown("a message of the queue is not Hark's")),
+            None => Err(BadEvent::Unknown("a message of the queue is not from Hark")),
         }
     };
     let (mut payloads, mut unreadable) = (Vec::new(), Vec::new());
@@ -144,7 +148,7 @@ fn timers(records: &[Value]) -> Result<Event, BadEvent> {
     })
 }
 
-/// What an event may have that starts a session.
+/// The members of an event that starts a session.
 const MEMBERS: [&str; 5] = ["function", "args", "key", "request", "wait"];
 
 /// `{"function": "main", "args": [1, 2], "key": "order-17", "wait": false}`
@@ -157,7 +161,7 @@ fn start(event: &Map<String, Value>, source: &[u8]) -> Result<StartOfSession, Ba
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(BadEvent::Unknown(wrong)),
     };
-    let function = text("function", "its `function` is not a text")?;
+    let function = text("function", "its `function` is not a string")?;
     let function = function.ok_or(BadEvent::Unknown("it has no `function`"))?;
     let arguments = match event.get("args") {
         None | Some(Value::Null) => Vec::new(),
@@ -169,12 +173,12 @@ fn start(event: &Map<String, Value>, source: &[u8]) -> Result<StartOfSession, Ba
         Some(Value::Bool(waits)) => *waits,
         Some(_) => return Err(BadEvent::Unknown("its `wait` is neither true nor false")),
     };
-    let key = text("key", "its `key` is not a text")?;
-    let request = text("request", "its `request` is not a text")?;
+    let key = text("key", "its `key` is not a string")?;
+    let request = text("request", "its `request` is not a string")?;
     Ok(StartOfSession { arguments, request, waits, ..StartOfSession::of_call(function, &[], key) })
 }
 
-/// The arguments of an event as they are written.
+/// The arguments of an event, exactly as they are written.
 fn arguments_of(event: &[u8]) -> serde_json::Result<Vec<String>> {
     let members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(event)?;
     let written: Vec<Box<RawValue>> =

@@ -1,9 +1,10 @@
-//! Hark on AWS Lambda: what an *instance* consists of, one deployment of a project in an account.
+//! Hark on AWS Lambda: an *instance* is the deployment of a project in an AWS account.
 //!
-//! This crate calls nobody. It names the parts of an instance, and describes them in a template for CloudFormation, from
-//! the settings in `hark.toml` and from the program, whose functions may need functions of Lambda of their own.
+//! This crate makes no requests. It names the parts of an instance and describes them in a CloudFormation template,
+//! from the settings in `hark.toml` and from the program, whose functions may need Lambda functions of their own.
 //!
-//! A reading order: `event` (what an invocation is asked), `response` (to requests of HTTP), `names`, `size` (the functions of Lambda that a program needs), `settings`, `template`.
+//! A reading order: `event` (what an invocation has to do), `response` (to HTTP requests), `names`, `size` (the Lambda
+//! functions that a program needs), `settings`, `template`, `package`.
 
 pub mod event;
 pub mod names;

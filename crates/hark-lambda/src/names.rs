@@ -1,15 +1,15 @@
-//! The names of an instance's parts. They follow from the instance's own name, so that each part can refer to the others
-//! before they exist, and a template of them has no cycles.
+//! The names of an instance's parts. They are derived from the instance's own name, so that each part can refer to
+//! others that do not exist yet, and the template has no cycles.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::size::Size;
 
-/// The longest name of an instance: the longest of the names made from it, that of the bucket, may have 63 characters.
+/// The maximum length of an instance's name: the longest name made from it, that of the bucket, may have 63 characters.
 const LENGTH_MAX: usize = 40;
 
-/// The alias that the newest version of a function has.
+/// The alias of the newest version of a function.
 pub const CURRENT: &str = "current";
 
 /// The name of an instance, such as a UUID.
@@ -19,7 +19,7 @@ pub struct InstanceName(String);
 /// A name that no instance can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` cannot be the name of an instance: it has small letters, digits and single `-` between them, at most {LENGTH_MAX}"
+    "`{0}` cannot be the name of an instance: a name has lowercase letters, digits and single `-` between them, at most {LENGTH_MAX}"
 )]
 pub struct BadInstanceName(pub String);
 
@@ -58,7 +58,7 @@ impl InstanceName {
         &self.0
     }
 
-    /// The stack, with which the other names begin, and the table.
+    /// The name of the stack and the table, with which the other names begin.
     pub fn stack(&self) -> String {
         format!("hark-{}", self.0)
     }
@@ -68,7 +68,7 @@ impl InstanceName {
         self.stack()
     }
 
-    /// The function of Lambda of this size.
+    /// The Lambda function of this size.
     pub fn function(&self, size: Size) -> String {
         format!("{}{}", self.stack(), size.suffix())
     }
@@ -88,7 +88,7 @@ impl InstanceName {
         format!("{}-schedule", self.stack())
     }
 
-    /// The queue of threads that sleep.
+    /// The timer queue, with hints for threads that sleep.
     pub fn timers(&self) -> String {
         format!("{}-timers", self.stack())
     }
@@ -98,7 +98,7 @@ impl InstanceName {
         format!("{}-dead", self.stack())
     }
 
-    /// The schedule that looks for what was lost.
+    /// The schedule of the recovery.
     pub fn recovery(&self) -> String {
         format!("{}-recovery", self.stack())
     }
@@ -108,12 +108,12 @@ impl InstanceName {
         format!("{}-schedule-{number}", self.stack())
     }
 
-    /// The HTTP API.
+    /// The name of the HTTP API.
     pub fn api(&self) -> String {
         self.stack()
     }
 
-    /// The bucket of the code. Names of buckets are unique in all accounts, so it has the account's number.
+    /// The bucket for the code. Bucket names are unique across all accounts, so it contains the account's number.
     pub fn code_bucket(&self, account: &str) -> String {
         format!("{}-code-{account}", self.stack())
     }

@@ -1,5 +1,5 @@
-//! The package of a function: a zip file. The same files make the same package, byte by byte, so that its hash tells whether
-//! anything has changed.
+//! The package of a function, a zip file. The same files make the same package, byte for byte, so that its hash shows
+//! whether anything has changed.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,13 +12,14 @@ use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-/// How large the files of a package may be together, in bytes: what AWS Lambda unpacks.
+/// The maximum total size of a package's files, in bytes, that AWS Lambda unpacks.
 pub const UNPACKED_BYTES_MAX: u64 = 262_144_000;
 
-/// The most that the format offers: the program is 4 % smaller than at the usual level, and takes half a second longer, once.
+/// The highest level of compression: the program becomes 4 % smaller than at the default level, for half a second,
+/// once.
 const COMPRESSION_LEVEL: i64 = 9;
 
-/// Of every file in a package, whether it is to be executed or not: the function may run as any user.
+/// The permissions of every file in a package, because the function may run as any user.
 const MODE: u32 = 0o644;
 const EXECUTABLE_MODE: u32 = 0o755;
 
@@ -40,7 +41,7 @@ enum Content {
     File(PathBuf),
 }
 
-/// A package as a zip file. It is in no file, which another process could change between its hash and its upload.
+/// A package as a zip file. It is in memory, because another process could change a file between hashing and upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zipped {
     /// The SHA-256 of its bytes, in hexadecimal.
@@ -57,7 +58,7 @@ pub enum PackageError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The error.
         error: io::Error,
     },
     /// A file has a name that is not text.
@@ -78,7 +79,7 @@ impl Package {
         self.entries.insert(path.to_owned(), Entry { content: Content::Bytes(bytes), is_executable: false });
     }
 
-    /// Adds a file, which is executable if it is so here, or if `path` is to be.
+    /// Adds a file. It is executable in the package if it is executable here.
     ///
     /// # Errors
     /// If it does not exist.
@@ -89,11 +90,11 @@ impl Package {
         Ok(())
     }
 
-    /// Adds all files in a folder, but for those that are to be skipped, and those that are made from others. Links are
-    /// followed, but not to a folder that this one is in.
+    /// Adds all files in a folder, except those to be skipped and those that are generated from others. Links are
+    /// followed, except to a folder that contains this one.
     ///
     /// # Errors
-    /// If one cannot be found.
+    /// If a file cannot be found.
     pub fn add_folder(
         &mut self,
         under: &str,
@@ -103,7 +104,7 @@ impl Package {
         self.add_folder_in(under, folder, is_skipped, &mut Vec::new())
     }
 
-    /// `within` are the folders that this one is in. A link to one of them is left out.
+    /// `within` are the folders that contain this one. A link to one of them is skipped.
     fn add_folder_in(
         &mut self,
         under: &str,
@@ -138,7 +139,7 @@ impl Package {
     /// Adds all files of a zip file.
     ///
     /// # Errors
-    /// If it cannot be read, or has files outside of its folder.
+    /// If it cannot be read, or has an entry outside its folder.
     pub fn add_zip(&mut self, under: &str, file: &Path) -> Result<(), PackageError> {
         let wrong = |error: zip::result::ZipError| PackageError::of(file)(io::Error::other(error));
         let mut archive = ZipArchive::new(File::open(file).map_err(PackageError::of(file))?).map_err(wrong)?;
@@ -149,7 +150,7 @@ impl Package {
             }
             let path = member
                 .enclosed_name()
-                .ok_or_else(|| PackageError::of(file)(io::Error::other("a file in it is outside of its folder")))?;
+                .ok_or_else(|| PackageError::of(file)(io::Error::other("it has an entry outside its folder")))?;
             let path = path.to_str().ok_or_else(|| PackageError::Name(path.clone()))?.to_owned();
             let is_executable = member.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
             let mut bytes = Vec::new();
@@ -160,7 +161,7 @@ impl Package {
         Ok(())
     }
 
-    /// How large each file is, in bytes, the largest first.
+    /// The size of each file in bytes, the largest first.
     ///
     /// # Errors
     /// If one cannot be found.
@@ -204,7 +205,7 @@ impl Package {
     }
 }
 
-/// Whether a file is made from others when it is needed.
+/// Whether a file is generated from others when it is needed.
 fn is_made(name: &str) -> bool {
     name == "__pycache__" || name.ends_with(".pyc")
 }
@@ -213,7 +214,7 @@ fn is_made(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// A folder of its own, which is gone afterwards.
+    /// A temporary folder, removed when dropped.
     struct Folder(PathBuf);
 
     impl Folder {

@@ -1,4 +1,4 @@
-//! The response to a request of HTTP, in payload format 1.0, from what `on_http` has returned.
+//! The response to an HTTP request, in payload format 1.0, made from the value that `on_http` has returned.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-/// How many bytes an answer to Lambda may have.
+/// The maximum size of an answer to Lambda, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 6 * 1_024 * 1_024;
 
-/// What the function may say of the response.
+/// The members of a hash that describe the response.
 const STATUS: &str = "statusCode";
 const BODY: &str = "body";
 const IS_ENCODED: &str = "isBase64Encoded";
@@ -22,14 +22,15 @@ const CONTENT_TYPE: &str = "content-type";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The response of a function that has returned this value, which is given as JSON: a hash with `statusCode` is the response itself, a
-/// text is its body, and null is a response without content. Everything else is a body of JSON.
+/// The response for this value, which is given as JSON: a hash with `statusCode` is the response itself, a string is
+/// its body, and null is a response without content. Any other value is a JSON body.
 ///
 /// # Errors
-/// If a hash with `statusCode` is no response, the value has a number that JSON cannot represent, or the response is too large for Lambda; the
-/// message says why.
+/// If a hash with `statusCode` is not a valid response, the value has a number that JSON cannot represent, or the
+/// response is too large for Lambda.
 pub fn of_result(result: &str) -> Result<Value, String> {
-    // Nesting has no limit here. Reports write infinity as Python does, but clients of HTTP need not understand that.
+    // The depth of nesting is not limited. Reports write infinity as Python does, but HTTP clients need not understand
+    // that.
     if serde_json::from_str::<IgnoredAny>(result).is_err() {
         return Err("it has a number that JSON cannot represent".to_owned());
     }
@@ -38,24 +39,24 @@ pub fn of_result(result: &str) -> Result<Value, String> {
         _ => match serde_json::from_str(result) {
             Ok(Value::String(text)) => with_body(200, TEXT, &text),
             Ok(Value::Null) => json!({ STATUS: 204, IS_ENCODED: false }),
-            // Also what is nested too deeply to be read.
+            // Also a value that is nested too deeply to be read.
             _ => with_body(200, JSON, result),
         },
     };
     match response.to_string().len() {
         bytes if bytes > ANSWER_BYTES_MAX => {
-            Err(format!("it has {bytes} bytes, and Lambda passes on {ANSWER_BYTES_MAX} at most"))
+            Err(format!("it has {bytes} bytes, and Lambda passes on at most {ANSWER_BYTES_MAX}"))
         }
         _ => Ok(response),
     }
 }
 
-/// The response if the session has failed. Why, its report says, and the client must not see it.
+/// The response if the session has failed. The reason is in its report, and must not be shown to the client.
 pub fn failed(session: &str) -> Value {
     with_body(500, JSON, &json!({ "error": "internal error", "session": session }).to_string())
 }
 
-/// The response if the session goes on, while no client would wait longer.
+/// The response if the session continues for longer than a client would wait.
 pub fn unfinished(session: &str) -> Value {
     with_body(202, JSON, &json!({ "session": session }).to_string())
 }
@@ -64,7 +65,7 @@ fn with_body(status: u16, content_type: &str, body: &str) -> Value {
     json!({ STATUS: status, HEADERS: { CONTENT_TYPE: content_type }, BODY: body, IS_ENCODED: false })
 }
 
-/// A hash whose values are not read yet: a body may be nested deeply, and have numbers of any size.
+/// A hash whose values are not parsed yet, because a body may be deeply nested and contain numbers of any size.
 type Hash<'a> = BTreeMap<String, &'a RawValue>;
 
 fn of_hash(hash: &Hash<'_>) -> Result<Value, String> {
@@ -90,7 +91,7 @@ fn of_hash(hash: &Hash<'_>) -> Result<Value, String> {
         let texts = values.as_array().map(|values| values.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
         let texts = texts
             .flatten()
-            .ok_or_else(|| format!("`{name}` in `{MULTI_HEADERS}` is {values}, and must be a list of texts"))?;
+            .ok_or_else(|| format!("`{name}` in `{MULTI_HEADERS}` is {values}, and must be a list of strings"))?;
         texts.into_iter().try_for_each(|text| check_text(name, text))?;
     }
     let body = match hash.get(BODY).map(|body| (body.get(), serde_json::from_str(body.get()))) {
@@ -101,7 +102,7 @@ fn of_hash(hash: &Hash<'_>) -> Result<Value, String> {
             }
             Some(text)
         }
-        Some(_) if is_encoded => return Err(format!("`{IS_ENCODED}` is true, and `{BODY}` is no text")),
+        Some(_) if is_encoded => return Err(format!("`{IS_ENCODED}` is true, and `{BODY}` is not a string")),
         Some((json, _)) => {
             let mut names = headers.keys().chain(multi_headers.keys());
             if !names.any(|name| name.eq_ignore_ascii_case(CONTENT_TYPE)) {
@@ -120,7 +121,7 @@ fn of_hash(hash: &Hash<'_>) -> Result<Value, String> {
     Ok(response)
 }
 
-/// What a hash has under a name; null if nothing.
+/// The value of a name in a hash; null if there is none.
 fn read(hash: &Hash<'_>, name: &str) -> Result<Value, String> {
     hash.get(name).map_or(Ok(Value::Null), |value| {
         serde_json::from_str(value.get()).map_err(|error| format!("`{name}` cannot be read: {error}"))
@@ -139,13 +140,13 @@ fn header(name: &str, value: &Value) -> Result<Value, String> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(_) | Value::Bool(_) => value.to_string(),
-        _ => return Err(format!("`{name}` in `{HEADERS}` is {value}, and must be a text")),
+        _ => return Err(format!("`{name}` in `{HEADERS}` is {value}, and must be a string")),
     };
     check_text(name, &text)?;
     Ok(json!(text))
 }
 
-/// Whether HTTP allows a header with this name: what it calls a token.
+/// Checks that HTTP allows a header with this name, which must be a *token*.
 fn check_name(name: &str) -> Result<(), String> {
     let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_known) {
@@ -154,10 +155,10 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a header can have this text.
+/// Checks that a header can have this value.
 fn check_text(name: &str, text: &str) -> Result<(), String> {
     match text.chars().find(|&letter| letter != '\t' && !(' '..='~').contains(&letter)) {
-        Some(letter) => Err(format!("the header `{name}` has {letter:?}, and HTTP allows printable ASCII")),
+        Some(letter) => Err(format!("the header `{name}` has {letter:?}, and HTTP allows only printable ASCII")),
         None => Ok(()),
     }
 }

@@ -1,21 +1,21 @@
-//! What `hark.toml` says of an instance, in its section `[instance]`.
+//! The settings of an instance: the section `[instance]` of `hark.toml`.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What an instance is to be like.
+/// The settings of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceSettings {
     /// How long an invocation of the main function may take, in seconds.
     pub timeout: u32,
     /// The memory of the main function, in MB.
     pub memory: u32,
-    /// The environment that Python functions find.
+    /// Environment variables for the Python functions.
     pub environment: BTreeMap<String, String>,
     /// The ARNs of layers that the functions have.
     pub extra_layers: Vec<String>,
-    /// The statements of a policy that the functions have in addition.
+    /// Statements of an IAM policy that are added to the functions' role.
     pub policy: Option<Value>,
     /// Buckets whose objects the functions may read and write.
     pub s3_access: Vec<String>,
@@ -23,11 +23,11 @@ pub struct InstanceSettings {
     pub managed_buckets: Vec<String>,
     /// Uploads that start a session.
     pub upload_triggers: Vec<UploadTrigger>,
-    /// Whether requests of HTTP start sessions.
+    /// Whether HTTP requests start sessions.
     pub enable_api: bool,
-    /// When sessions start.
+    /// Schedules that start sessions.
     pub schedules: Vec<Schedule>,
-    /// How many days logs are kept.
+    /// The number of days for which logs are kept.
     pub log_days: u32,
 }
 
@@ -36,13 +36,13 @@ pub struct InstanceSettings {
 pub struct UploadTrigger {
     /// The bucket.
     pub bucket: String,
-    /// How the keys of the objects begin.
+    /// The prefix of the objects' keys.
     pub prefix: String,
-    /// How the keys of the objects end.
+    /// The suffix of the objects' keys.
     pub suffix: String,
 }
 
-/// Starts a session again and again.
+/// A schedule that starts sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// `rate(1 hour)` or `cron(0 12 * * ? *)`, as EventBridge Scheduler defines them.

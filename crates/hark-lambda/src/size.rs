@@ -1,7 +1,8 @@
-//! The functions of Lambda that a program needs: the main one, and one for each other amount of memory or time.
+//! The Lambda functions that a program needs: the main one, and one for each other amount of memory or timeout.
 //!
-//! `#[memory(2048)]` on a function or an import chooses a function of Lambda with that much memory. `#[timeout(600)]` on an import
-//! chooses one that may run that long. The time of a Hark function includes its waiting, and chooses nothing.
+//! `#[memory(2048)]` on a function or an import chooses a Lambda function with that much memory. `#[timeout(600)]` on
+//! an import chooses one that may run that long. The timeout of a Hark function includes the time that it waits, and
+//! has no effect on the choice.
 
 use std::collections::BTreeSet;
 
@@ -10,36 +11,37 @@ use hark_bytecode::{Attributes, Executable, Function, Passing};
 use crate::names::InstanceName;
 use crate::settings::InstanceSettings;
 
-/// The least memory of a function of Lambda, in MB.
+/// The minimum memory of a Lambda function, in MB.
 pub const MEMORY_MIN: u32 = 128;
-/// The most memory of a function of Lambda, in MB.
+/// The maximum memory of a Lambda function, in MB.
 pub const MEMORY_MAX: u32 = 10_240;
-/// How long an invocation may take at most, in seconds.
+/// The maximum duration of an invocation, in seconds.
 pub const TIMEOUT_MAX: u32 = 900;
 
-/// How much longer than a call its function's invocation may take, in seconds: to load the thread, and to write down the result.
+/// The part of an invocation's time that is reserved for loading the thread and saving the result of a call, in
+/// seconds.
 pub const TIMEOUT_SPARE: u32 = 10;
 
-/// The memory and time of a function of Lambda.
+/// The memory and timeout of a Lambda function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size {
     /// In MB.
     pub memory: u32,
     /// In seconds.
     pub timeout: u32,
-    /// Whether it is the main function, whose name does not say the size.
+    /// Whether this is the main function, whose name does not contain the size.
     pub is_main: bool,
 }
 
-/// A function or an import that no function of Lambda is large enough for.
+/// A function or an import for which no Lambda function is large enough.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BadSize {
     /// It needs too much memory.
     #[error(
-        "`{name}` needs {memory} MB of memory, and a function of AWS Lambda has {MEMORY_MAX} MB at most; change its `#[memory]`"
+        "`{name}` needs {memory} MB of memory, and an AWS Lambda function has {MEMORY_MAX} MB at most; change its `#[memory]`"
     )]
     Memory {
-        /// What needs it.
+        /// The function or import.
         name: String,
         /// In MB.
         memory: u32,
@@ -50,7 +52,7 @@ pub enum BadSize {
          needs {TIMEOUT_SPARE}; change its `#[timeout]`, or divide the work"
     )]
     Timeout {
-        /// What takes so long.
+        /// The import.
         name: String,
         /// In seconds.
         timeout: f64,
@@ -63,18 +65,19 @@ impl Size {
         Size { memory: settings.memory, timeout: settings.timeout, is_main: true }
     }
 
-    /// The end of the function's name.
+    /// The suffix of the function's name.
     pub fn suffix(self) -> String {
         if self.is_main { String::new() } else { format!("-{}", self.text()) }
     }
 
-    /// The size of a function of an instance, from its name. None for the main function, whose name does not tell.
+    /// The size of a function of an instance, from its name. None for the main function, whose name does not contain
+    /// it.
     pub fn of_function(name: &str, instance: &InstanceName) -> Option<Size> {
         let size = Size::of_main(name.strip_prefix(&instance.stack())?.strip_prefix('-')?)?;
         Some(Size { is_main: false, ..size })
     }
 
-    /// As the environment of functions tells the size of the main one.
+    /// The size as text, for the environment variable with the main function's size.
     pub fn text(self) -> String {
         format!("m{}-t{}", self.memory, self.timeout)
     }
@@ -85,23 +88,24 @@ impl Size {
         Some(Size { memory: memory.parse().ok()?, timeout: timeout.parse().ok()?, is_main: true })
     }
 
-    /// The function for what needs this much memory, and this many seconds for a call, where this is the main one.
+    /// The size of the function for code that needs this much memory and for a call of this many seconds, if `self` is
+    /// the main one.
     pub fn for_needs(self, memory: Option<u32>, call_seconds: Option<u32>) -> Size {
         let memory = memory.map_or(self.memory, |memory| memory.max(MEMORY_MIN));
         let timeout = call_seconds.map_or(self.timeout, |seconds| (seconds + TIMEOUT_SPARE).max(self.timeout));
         Size { memory, timeout, is_main: (memory, timeout) == (self.memory, self.timeout) }
     }
 
-    /// How long a call may take in it, in seconds.
+    /// How long a call may take in a function of this size, in seconds.
     pub fn call_seconds(self) -> u32 {
         self.timeout.saturating_sub(TIMEOUT_SPARE)
     }
 }
 
-/// The sizes of all functions of Lambda that this program needs, the main one first.
+/// The sizes of the Lambda functions that this program needs, the main one first.
 ///
 /// # Errors
-/// All functions and imports that no function of Lambda is large enough for.
+/// All functions and imports for which no Lambda function is large enough.
 pub fn sizes_of(program: &Executable, settings: &InstanceSettings) -> Result<Vec<Size>, Vec<BadSize>> {
     let (main, mut others, mut bad) = (Size::main(settings), BTreeSet::new(), Vec::new());
     // A function that wraps an import has the import's attributes, and calls nothing else.
@@ -110,7 +114,7 @@ pub fn sizes_of(program: &Executable, settings: &InstanceSettings) -> Result<Vec
     let own = program.functions.iter().filter(|function| !is_wrapper(function));
     let functions = own.map(|function| (&function.name, &function.attributes, false));
     let imports = program.foreign.iter().map(|import| (&import.name, &import.attributes, true));
-    // An import without its own memory is called with that of its caller, who may be any function.
+    // An import without `#[memory]` gets that of its caller, which may be any function.
     let mut memories = BTreeSet::from([None]);
     let mut timeouts = BTreeSet::new();
     for (name, attributes, is_import) in functions.chain(imports) {
@@ -126,7 +130,8 @@ pub fn sizes_of(program: &Executable, settings: &InstanceSettings) -> Result<Vec
         }
         let timeout = timeout.map(|timeout| timeout.ceil() as u32);
         others.insert(main.for_needs(*memory, timeout));
-        // A thread that was lost is given to one with its memory first.
+        // The recovery gives a lost thread to a function with its memory, because rows do not contain the time of a
+        // call.
         others.insert(main.for_needs(*memory, None));
         if memory.is_none() && is_import {
             timeouts.extend(timeout);

@@ -1,9 +1,9 @@
-//! The template from which CloudFormation makes an instance.
+//! The template from which CloudFormation creates an instance.
 //!
-//! An instance is one stack. It is made in two steps, because a function cannot be made before its code is in a bucket:
-//! first the bucket alone, then everything. Each deployment gives every function a *version* and an *alias* for it, named
-//! after the code: sessions under way keep to the alias that they began with. Old versions stay until the instance is
-//! destroyed.
+//! An instance is one stack. It is created in two steps, because a function cannot be created before its code is in a
+//! bucket: first only the bucket, then everything. Each deployment gives every function a *version* and an *alias* for
+//! it, named after the code. A session under way keeps using the alias with which it began. Old versions stay until the
+//! instance is destroyed.
 
 mod functions;
 mod policies;
@@ -19,13 +19,13 @@ use crate::names::InstanceName;
 use crate::settings::InstanceSettings;
 use crate::size::Size;
 
-/// The output with the number of the code. A stack that has only the bucket for code has none.
+/// The output with the number of the code's edition. A stack that has only the bucket for code has none.
 pub const EDITION_OUTPUT: &str = "Edition";
 
 /// The output of the stack with the hash of the code.
 pub const CODE_HASH_OUTPUT: &str = "CodeHash";
 
-/// The output of the stack with the address of the queue of timers.
+/// The output of the stack with the address of the timer queue.
 pub const TIMERS_OUTPUT: &str = "TimersQueue";
 
 /// The output of the stack with the bucket for large contents, if there is one.
@@ -34,28 +34,28 @@ pub const CONTENTS_OUTPUT: &str = "ContentsBucket";
 /// The output of the stack with the address of the HTTP API, if there is one.
 pub const URL_OUTPUT: &str = "Url";
 
-/// How many letters of a hash name the code.
+/// The number of characters of a hash that are used in the name of the code.
 const CODE_NAME_LENGTH: usize = 12;
 
-/// What is deployed.
+/// A deployment of an instance.
 #[derive(Debug, Clone)]
 pub struct Deployment {
     /// The instance.
     pub name: InstanceName,
-    /// What it is to be like.
+    /// Its settings.
     pub settings: InstanceSettings,
-    /// The sizes of its functions, the main one first. Those that earlier code has needed stay, because sessions under way may
-    /// still need them.
+    /// The sizes of its functions, the main one first. Functions that earlier code needed stay, because sessions under
+    /// way may still need them.
     pub sizes: Vec<Size>,
-    /// What the functions run. None in the first step.
+    /// The functions' code. None in the first step.
     pub code: Option<Code>,
-    /// How often the instance's code has changed, with this time. So a name of code is never used again, also not if the same code
-    /// is deployed again after another.
+    /// The number of times that the instance's code has changed, including this one. So a name of code is never reused,
+    /// even if earlier code is deployed again.
     pub edition: u32,
     /// Another bucket for large contents, if the project has set one.
     pub contents_bucket: Option<String>,
-    /// Managed buckets that exist already and do not belong to the stack, because an instance of this name was destroyed that
-    /// had data in them.
+    /// Managed buckets that already exist and do not belong to the stack, because an instance of this name was
+    /// destroyed while they contained data.
     pub existing_buckets: Vec<String>,
 }
 
@@ -66,32 +66,32 @@ pub struct Code {
     pub key: String,
     /// The hash of the package.
     pub hash: String,
-    /// Who starts the program `hark` in it.
+    /// How the program `hark` in it is started.
     pub runtime: Runtime,
-    /// For which processors it is.
+    /// The processors for which it is built.
     pub architecture: Architecture,
 }
 
-/// What a function's package is laid upon.
+/// The Lambda runtime beneath a function's package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Runtime {
-    /// A runtime of Python that AWS maintains, such as `python3.13`.
+    /// A Python runtime that AWS maintains, such as `python3.13`.
     Managed(String),
-    /// The operating system alone; the package has a Python.
+    /// Only the operating system; the package contains Python.
     Bundled,
 }
 
 /// The processors of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
-    /// Intel's and AMD's.
+    /// Those of Intel and AMD.
     X86_64,
-    /// ARM's with 64 bits: Graviton.
+    /// 64-bit ARM: Graviton.
     Arm64,
 }
 
 impl Architecture {
-    /// As Lambda calls it.
+    /// Lambda's name for it.
     pub fn name(self) -> &'static str {
         match self {
             Architecture::X86_64 => "x86_64",
@@ -145,14 +145,14 @@ impl Deployment {
         })
     }
 
-    /// The hash of all that a running session could notice: the package, and the functions' settings.
+    /// The hash of everything that a running session could notice: the package and the functions' settings.
     pub fn code_hash(&self, code: &Code) -> String {
         let settings: Vec<Value> = self.sizes.iter().map(|size| self.function_properties(code, *size, "")).collect();
         let hash = Sha256::digest(json!([code.hash, settings]).to_string());
         format!("{hash:x}")[..CODE_NAME_LENGTH].to_owned()
     }
 
-    /// The name of what the functions run: an alias of each function.
+    /// The name of the code, which is an alias of each function.
     pub fn code_name(&self, code: &Code) -> String {
         format!("v{}-{}", self.edition, self.code_hash(code))
     }
@@ -163,12 +163,12 @@ fn sub(text: &str) -> Value {
     json!({ "Fn::Sub": text })
 }
 
-/// The ARN of something of this account in this region.
+/// The ARN of a resource of this account in this region.
 fn arn(service: &str, rest: &str) -> Value {
     sub(&format!("arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{rest}"))
 }
 
-/// Keeps a bucket from being opened to everybody.
+/// Settings that prevent public access to a bucket.
 fn private() -> Value {
     json!({ "BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true })
 }

@@ -1,4 +1,4 @@
-"""Functions of Lambda: their versions and aliases, invocations of both types, retries, dead letters and the detection of recursion."""
+"""Lambda functions: their versions and aliases, invocations of both types, retries, dead letters and the detection of recursion."""
 import json
 import queue
 import re

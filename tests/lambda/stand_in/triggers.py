@@ -136,7 +136,7 @@ def requested(api, method, target, headers, body):
 
 
 def front(handle):
-    """What answers requests of HTTP by `handle`."""
+    """What answers HTTP requests by `handle`."""
 
     class Front(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

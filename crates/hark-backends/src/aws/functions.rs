@@ -1,4 +1,4 @@
-//! Functions of Lambda: invoking one, what it answers, and the names of its versions.
+//! Lambda functions: invoking one, what it answers, and the names of its versions.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Invocation by functions of AWS Lambda: a hint is an asynchronous invocation, for some threads together, of the function that their place
+//! Invocation by AWS Lambda functions: a hint is an asynchronous invocation, for some threads together, of the function that their place
 //! needs. Hints for later are messages of a queue, which AWS delays and turns into invocations of the main function.
 //!
 //! Hints are collected while requests are under way, so that those of several commits travel together. Whoever dispatches must flush before

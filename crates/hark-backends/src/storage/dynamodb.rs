@@ -1,4 +1,4 @@
-//! Sessions in a table of DynamoDB, or of any server that speaks its API, with large contents in a bucket of S3 if one is set.
+//! Sessions in a DynamoDB table, or of any server that speaks its API, with large contents in a bucket of S3 if one is set.
 //!
 //! Threads are leased, so that one session runs on many machines. What a table looks like is told in `layout`, how a change becomes
 //! calls in `commit`. The engine calls synchronously; the client, and the runtime that waits for its answers, are made when they are
@@ -84,7 +84,7 @@ impl DynamoStorage {
             && !((3..=63).contains(&bucket.len()) && bucket.chars().all(is_plain))
         {
             return Err(StorageError::Permanent(format!(
-                "`{bucket}` is no name for a bucket: it has 3 to 63 small letters, digits and `-.`"
+                "`{bucket}` cannot be the name of a bucket: a name has 3 to 63 lowercase letters, digits, `-` and `.`"
             )));
         }
         let shared = Arc::new(Shared {

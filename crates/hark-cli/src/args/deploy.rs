@@ -113,7 +113,7 @@ pub struct Logs {
     /// From this long ago: 90s, 30m, 12h, 7d
     #[arg(long, value_name = "AGE", default_value = "10m")]
     pub since: String,
-    /// Only those of this function of Lambda, as `hark info` names it; may be given more than once
+    /// Only those of this Lambda function, as `hark info` names it; may be given more than once
     #[arg(long = "function", value_name = "NAME")]
     pub functions: Vec<String>,
     /// The name of the instance. Default: that of the last deployment from this folder

@@ -12,7 +12,7 @@ pub enum StorageName {
     Memory,
     /// A file, `hark.db` in the project's data_dir.
     Sqlite,
-    /// In a table of DynamoDB, which many machines share.
+    /// In a DynamoDB table, which many machines share.
     #[cfg(feature = "dynamodb")]
     Dynamodb,
     /// In the table of an instance on AWS Lambda, whose functions run the sessions.
@@ -32,7 +32,7 @@ impl StorageName {
         }
     }
 
-    /// Whether functions of AWS Lambda run its sessions, and not the commands.
+    /// Whether AWS Lambda functions run its sessions, and not the commands.
     pub fn is_run_by_functions(self) -> bool {
         #[cfg(feature = "lambda")]
         return self == StorageName::Lambda;

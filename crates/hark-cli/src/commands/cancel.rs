@@ -1,7 +1,7 @@
 //! `hark cancel`
 //!
 //! Cancels all threads of the session, so that they can clean up. The process that serves the session runs them
-//! meanwhile; if there is none, or only some of other pools, this process does, but where functions of AWS Lambda run them. When their
+//! meanwhile; if there is none, or only some of other pools, this process does, but where AWS Lambda functions run them. When their
 //! time is over, the session is ended at once, as with `--now`.
 
 use std::io::{self, IsTerminal};

@@ -1,4 +1,4 @@
-//! `hark deploy`: puts a project into an account of AWS, where threads run in invocations of AWS Lambda.
+//! `hark deploy`: puts a project into an AWS account, where threads run in invocations of AWS Lambda.
 
 pub mod account;
 mod bundled;

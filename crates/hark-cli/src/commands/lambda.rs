@@ -1,4 +1,4 @@
-//! `hark` as the program of a function of AWS Lambda, where its file is named `bootstrap`.
+//! `hark` as the program of an AWS Lambda function, where its file is named `bootstrap`.
 //!
 //! The process may be frozen between two invocations, so nothing of the engine runs then: an invocation is answered when
 //! everything has been written, and all hints are sent.
@@ -65,7 +65,7 @@ pub fn run(words: &[OsString]) -> Result<u8, Failure> {
     let project = prepared.as_ref().ok().map(|prepared| &prepared.project);
     let (table, lambda) = instance.open(settings(project))?;
     let api = RuntimeApi::of_environment(table.aws().clone()).ok_or_else(|| {
-        Failure::usage("this program runs in functions of AWS Lambda, and AWS_LAMBDA_RUNTIME_API is not set")
+        Failure::usage("this program runs in AWS Lambda functions, and AWS_LAMBDA_RUNTIME_API is not set")
     })?;
     let function = match prepared {
         Ok(prepared) => {
@@ -123,7 +123,7 @@ impl Prepared {
     }
 }
 
-/// A function of Lambda.
+/// A Lambda function.
 struct Function {
     storage: Arc<dyn Storage>,
     lambda: Arc<Lambda>,
@@ -140,7 +140,7 @@ impl Function {
         Function { storage, lambda, engine, program }
     }
 
-    /// Handles an event, until nothing of it is left to do here. Then it is also answered, unless a client of HTTP could not wait
+    /// Handles an event, until nothing of it is left to do here. Then it is also answered, unless an HTTP client could not wait
     /// that long.
     fn handle(&self, invocation: &Invocation, reply: &Reply<'_>) -> Result<(), Failure> {
         // The process may have been frozen for hours.

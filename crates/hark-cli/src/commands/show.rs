@@ -233,7 +233,7 @@ fn waited_for(awaiting: &Awaiting) -> String {
     }
 }
 
-/// "for a worker of pool `gpu` to call infer(3), since 2026-11-28T08:00:00Z". Without pools there are functions of AWS Lambda of several sizes.
+/// "for a worker of pool `gpu` to call infer(3), since 2026-11-28T08:00:00Z". Without pools there are AWS Lambda functions of several sizes.
 fn waits_elsewhere(pool: Option<Pool>, call: Option<&Call>) -> String {
     let place = pool.map_or_else(|| "a larger function".to_owned(), |pool| format!("a worker of pool `{pool}`"));
     let call = call.map(|call| format!(" to call {}, since {}", call.shown(ARGUMENTS_WAITING_MAX, false), call.since));

@@ -5,7 +5,7 @@ pub fn complaint(key: &str, element: &[String]) -> Option<String> {
     let first = element.first()?;
     match key {
         "managed_buckets" if !is_bucket(first) => Some(format!(
-            "`{first}` cannot be the name of a bucket: it has 3 to 63 small letters, digits, `-` and `.`, the first and the last of \
+            "`{first}` cannot be the name of a bucket: it has 3 to 63 lowercase letters, digits, `-` and `.`, the first and the last of \
              them a letter or a digit"
         )),
         "s3_access" if first.len() < 3 || first.contains([':', '/', '*', ' ']) => {

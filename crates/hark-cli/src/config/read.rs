@@ -324,7 +324,7 @@ impl Reader {
     }
 }
 
-/// Whether a table of DynamoDB can have this name, or it is an ARN, which may be one of another account.
+/// Whether a DynamoDB table can have this name, or it is an ARN, which may be one of another account.
 fn is_table(name: &str) -> bool {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
     name.starts_with("arn:") || (3..=255).contains(&name.len()) && name.chars().all(is_plain)

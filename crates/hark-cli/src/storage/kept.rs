@@ -30,7 +30,7 @@ use hark_lambda::InstanceName;
 pub enum Address {
     /// A file in this folder.
     Folder(PathBuf),
-    /// A table of DynamoDB.
+    /// A DynamoDB table.
     #[cfg(feature = "dynamodb")]
     Table(DynamoSettings),
     /// That of an instance on AWS Lambda.
@@ -43,7 +43,7 @@ pub enum Address {
 pub enum Kept {
     /// A file.
     Sqlite(Arc<SqliteStorage>),
-    /// A table of DynamoDB.
+    /// A DynamoDB table.
     #[cfg(feature = "dynamodb")]
     DynamoDb {
         /// It.
@@ -149,7 +149,7 @@ impl Kept {
         }
     }
 
-    /// Whether functions of AWS Lambda run its sessions, and not this process.
+    /// Whether AWS Lambda functions run its sessions, and not this process.
     pub fn is_run_by_functions(&self) -> bool {
         #[cfg(feature = "lambda")]
         return self.instance().is_some();

@@ -52,12 +52,12 @@ fn a_pool_chooses_no_function() {
     for settings in ["", "[sessions]\ntenure = \"threads\"\n", "[project]\nstorage = \"lambda\"\n"] {
         let folder = project("deploy_pool", settings, program);
         let ran = deploy(&folder);
-        let told = "warning[HK0039]: the attribute `pool` chooses nothing in functions of AWS Lambda\n";
+        let told = "warning[HK0039]: the attribute `pool` has no effect in AWS Lambda functions\n";
         assert!(ran.status == 0 && ran.stderr.starts_with(told), "{settings}: {ran:?}");
         assert!(!ran.stderr.contains("`memory` has no effect"), "{ran:?}");
     }
     let checked = project("check_pool", "[project]\nstorage = \"lambda\"\n", program).hark("check service.hk");
-    assert!(checked.stderr.contains("functions of AWS Lambda") && checked.stderr.contains("1 warning"), "{checked:?}");
+    assert!(checked.stderr.contains("AWS Lambda functions") && checked.stderr.contains("1 warning"), "{checked:?}");
 }
 
 #[test]
@@ -197,13 +197,13 @@ fn what_does_not_fit_together_is_said_before_anything_is_made() {
     folder.hark("deploy --dry-run --uuid Shop").is(
         2,
         "",
-        "error: `Shop` cannot be the name of an instance: it has small letters, digits and single `-` between them, at most 40\n",
+        "error: `Shop` cannot be the name of an instance: a name has lowercase letters, digits and single `-` between them, at most 40\n",
     );
     folder.write("service.hk", "#[memory(20000)] import(f, m, 1);\nfn main() { f(1) }\n");
     deploy(&folder).is(
         2,
         "",
-        "error: `f` needs 20000 MB of memory, and a function of AWS Lambda has 10240 MB at most; change its `#[memory]`\n",
+        "error: `f` needs 20000 MB of memory, and an AWS Lambda function has 10240 MB at most; change its `#[memory]`\n",
     );
 }
 

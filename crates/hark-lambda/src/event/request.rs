@@ -1,4 +1,5 @@
-//! Requests of HTTP, as an API sends them in payload format 1.0: a session of `on_http(method, path, event)`.
+//! HTTP requests, as API Gateway sends them in payload format 1.0: each starts a session of `on_http(method, path,
+//! event)`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +10,7 @@ use super::{BadEvent, StartOfSession};
 /// The function that is called.
 const FUNCTION: &str = "on_http";
 
-/// Whether it is a request, in this payload format or another.
+/// Whether this is a request, in this payload format or another.
 pub(super) fn is_of_http(event: &Map<String, Value>) -> bool {
     event.contains_key("requestContext")
 }
@@ -17,14 +18,14 @@ pub(super) fn is_of_http(event: &Map<String, Value>) -> bool {
 pub(super) fn start(mut event: Map<String, Value>) -> Result<StartOfSession, BadEvent> {
     let text = |name: &str| event.get(name).and_then(Value::as_str).map(str::to_owned);
     let (Some(method), Some(path)) = (text("httpMethod"), text("path")) else {
-        return Err(BadEvent::Unknown("it is a request of HTTP, but not in payload format 1.0"));
+        return Err(BadEvent::Unknown("it is an HTTP request, but not in payload format 1.0"));
     };
     decode_body(&mut event);
     let arguments = [json!(method), json!(path), Value::Object(event)];
     Ok(StartOfSession::of_call(FUNCTION.to_owned(), &arguments, None))
 }
 
-/// Decodes a body that is text. The API encodes all but a few types of content, forms among them.
+/// Decodes a body that is text. API Gateway encodes all but a few types of content; forms, too, arrive encoded.
 fn decode_body(event: &mut Map<String, Value>) {
     if event.get("isBase64Encoded") != Some(&Value::Bool(true)) {
         return;
@@ -87,6 +88,6 @@ mod tests {
     fn another_payload_format_is_refused() {
         let event = json!({"version": "2.0", "rawPath": "/", "requestContext": {"http": {"method": "GET"}}});
         let Err(error) = parsed(&event) else { panic!() };
-        assert!(error.to_string().ends_with("it is a request of HTTP, but not in payload format 1.0"), "{error}");
+        assert!(error.to_string().ends_with("it is an HTTP request, but not in payload format 1.0"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Notifications of S3: a session of `on_upload(bucket, key)` for each uploaded object.
+//! S3 notifications: a session of `on_upload(bucket, key)` for each uploaded object.
 
 use serde_json::{Map, Value, json};
 
@@ -7,15 +7,15 @@ use super::{BadEvent, StartOfSession, key_of};
 /// The function that is called.
 const FUNCTION: &str = "on_upload";
 
-/// How the names of the events begin that report an upload, whatever the way in which the object was written.
+/// The prefix of the names of events that report an upload, however the object was written.
 const UPLOADED: &str = "ObjectCreated:";
 
-/// Whether these are notifications of S3.
+/// Whether these are S3 notifications.
 pub(super) fn are_of_s3(records: &[Value]) -> bool {
     records.iter().any(|record| record["eventSource"] == "aws:s3")
 }
 
-/// Whether it is what S3 may send when notifications are set up.
+/// Whether this is the test event that S3 may send when notifications are set up.
 pub(super) fn is_test(event: &Map<String, Value>) -> bool {
     event.get("Event").is_some_and(|event| event == "s3:TestEvent")
 }
@@ -26,22 +26,22 @@ pub(super) fn starts(records: &[Value]) -> Result<Vec<StartOfSession>, BadEvent>
 
 fn start(record: &Value) -> Result<StartOfSession, BadEvent> {
     if !record["eventName"].as_str().is_some_and(|name| name.starts_with(UPLOADED)) {
-        return Err(BadEvent::Unknown("a notification of S3 is not about an upload"));
+        return Err(BadEvent::Unknown("an S3 notification is not about an upload"));
     }
     let (bucket, object) = (record["s3"]["bucket"]["name"].as_str(), &record["s3"]["object"]);
     let (Some(bucket), Some(key)) = (bucket, object["key"].as_str().and_then(decoded)) else {
-        return Err(BadEvent::Unknown("a notification of S3 has no bucket, or no key"));
+        return Err(BadEvent::Unknown("an S3 notification has no bucket, or no key"));
     };
-    // The sequencer differs for each upload of an object, and is the same if the notification comes twice. The content's hash alone
-    // would not do: the same content may be uploaded again.
+    // The sequencer differs for each upload of an object, and is the same if the notification is delivered twice. A
+    // hash of the content would not do, because the same content may be uploaded again.
     let text = |name: &str| object[name].as_str().unwrap_or_default();
     let upload = [bucket, &key, text("sequencer"), text("versionId"), text("eTag")];
     let key_of_session = key_of("upload", &upload);
     Ok(StartOfSession::of_call(FUNCTION.to_owned(), &[json!(bucket), json!(key)], Some(key_of_session)))
 }
 
-/// A key as it was before it was encoded like a form: `+` is a space, and `%C3%A4` are the bytes of a letter. None if it cannot have
-/// been encoded so.
+/// Decodes a key that was encoded like a form: `+` is a space, and `%C3%A4` are the bytes of a letter. None if the text
+/// is not a valid encoding.
 fn decoded(key: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::with_capacity(key.len()), key.as_bytes());
     while let Some((first, behind)) = rest.split_first() {

@@ -1,4 +1,4 @@
-//! The functions of Lambda, with their logs, versions and aliases.
+//! The Lambda functions, with their logs, versions and aliases.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{Architecture, Code, Deployment, Resources, Runtime, logical};
 use crate::names::CURRENT;
 use crate::size::Size;
 
-/// Where a function of Lambda finds its package.
+/// Where a Lambda function finds its package.
 const PACKAGE_FOLDER: &str = "/var/task";
 
 /// The file in the package that is started: the program `hark`.
@@ -18,7 +18,7 @@ pub const PACKAGES: &str = "packages";
 /// The folder in the package with the bundled Python.
 pub const PYTHON: &str = "python";
 
-/// What a layer calls the folder of packages for this Python. A bundled one has none that could be known here.
+/// The folder of packages for this Python in a layer. For a bundled Python it is not known here.
 fn python_folder(runtime: &Runtime) -> &str {
     match runtime {
         Runtime::Managed(runtime) => runtime,
@@ -27,7 +27,7 @@ fn python_folder(runtime: &Runtime) -> &str {
 }
 
 impl Size {
-    /// How the logical names of a function's resources begin.
+    /// The prefix of the logical names of a function's resources.
     pub(super) fn logical(self) -> String {
         if self.is_main { "Main".to_owned() } else { logical("Sized", &format!("M{}T{}", self.memory, self.timeout)) }
     }
@@ -57,7 +57,8 @@ impl Deployment {
                     "Properties": self.function_properties(code, *size, &code_name),
                 }),
             );
-            // A version never changes: what is new has another logical name. The one before stays for its sessions.
+            // A version never changes: a new one gets another logical name, and the previous one stays for its
+            // sessions.
             let named = code_name.replace('-', "");
             let version = format!("{logical}Version{named}");
             resources.insert(
@@ -93,7 +94,7 @@ impl Deployment {
         self.add_timers_mapping(resources);
     }
 
-    /// What a function of this size is like, with this code.
+    /// The properties of a function of this size with this code.
     pub(super) fn function_properties(&self, code: &Code, size: Size, code_name: &str) -> Value {
         let mut variables = json!({
             "HARK_INSTANCE": self.name.as_str(),
@@ -113,7 +114,7 @@ impl Deployment {
         }
         let (runtime, handler) = match &code.runtime {
             Runtime::Managed(runtime) => {
-                // In place of the runtime of Python; it ignores the arguments, which start that.
+                // `hark` replaces Lambda's Python runtime; it ignores its arguments, which would start that runtime.
                 variables["AWS_LAMBDA_EXEC_WRAPPER"] = json!(format!("{PACKAGE_FOLDER}/{BOOTSTRAP}"));
                 (runtime.as_str(), "hark.unused")
             }
@@ -130,7 +131,7 @@ impl Deployment {
             "Timeout": size.timeout,
             "Layers": self.settings.extra_layers,
             "Environment": { "Variables": variables },
-            // A chain of invocations is how a session goes on. AWS ends one after 16 hops, unless it is told not to.
+            // A session continues as a chain of invocations. By default AWS stops such a chain after 16 of them.
             "RecursiveLoop": "Allow",
             "DeadLetterConfig": { "TargetArn": { "Fn::GetAtt": ["DeadLetters", "Arn"] } },
         })
@@ -138,7 +139,7 @@ impl Deployment {
 }
 
 impl Architecture {
-    /// The architecture of the program that asks, if there are functions for it.
+    /// The architecture of the running program, if Lambda supports it.
     pub fn of_this_program() -> Option<Architecture> {
         match std::env::consts::ARCH {
             "x86_64" => Some(Architecture::X86_64),

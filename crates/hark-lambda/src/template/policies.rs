@@ -1,6 +1,6 @@
-//! The roles, and what they allow: the calls that Hark makes, on the instance's own resources.
+//! The roles and their permissions: the calls that Hark makes, on the instance's own resources.
 //!
-//! A test runs sessions, records their calls, and compares them with this.
+//! A test runs sessions, records their calls, and compares these with the permissions.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::{Deployment, Resources, arn, sub};
 use crate::names::CURRENT;
 use crate::size::Size;
 
-/// What sessions in a table need.
+/// The actions that sessions in a table need.
 const TABLE_ACTIONS: [&str; 8] = [
     "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
@@ -20,7 +20,7 @@ const TABLE_ACTIONS: [&str; 8] = [
     "dynamodb:UpdateItem",
 ];
 
-/// What a program may do with the objects of a bucket that is named in the settings.
+/// The actions that a program may take on the objects of a bucket that the settings name.
 const OBJECT_ACTIONS: [&str; 9] = [
     "s3:AbortMultipartUpload",
     "s3:DeleteObject",
@@ -33,7 +33,7 @@ const OBJECT_ACTIONS: [&str; 9] = [
     "s3:PutObjectTagging",
 ];
 
-/// What a program may do with the bucket itself.
+/// The actions that a program may take on the bucket itself.
 const BUCKET_ACTIONS: [&str; 3] = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"];
 
 impl Deployment {
@@ -63,7 +63,7 @@ impl Deployment {
         resources.insert("SchedulesRole".into(), role(&self.name.schedules_role(), "scheduler.amazonaws.com", start));
     }
 
-    /// What the functions themselves need.
+    /// The permissions that the functions themselves need.
     fn statements(&self) -> Vec<Value> {
         let table = format!("table/{}", self.name.table());
         let of_each = |service: &str, name: &dyn Fn(Size) -> String| -> Value {
@@ -103,7 +103,7 @@ fn policy(statements: Vec<Value>) -> Value {
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
-/// A role that a service of AWS takes.
+/// A role for an AWS service.
 fn role(name: &str, service: &str, policies: Vec<Value>) -> Value {
     json!({
         "Type": "AWS::IAM::Role",

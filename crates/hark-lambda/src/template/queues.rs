@@ -1,4 +1,5 @@
-//! The queues: of threads that sleep for minutes, and of what failed each time.
+//! The queues: one delays hints for threads that sleep for minutes, the other gets the messages and invocations that
+//! failed every time.
 
 use serde_json::{Value, json};
 
@@ -6,13 +7,14 @@ use super::{Deployment, Resources, arn};
 use crate::names::CURRENT;
 use crate::size::Size;
 
-/// How long a message stays in a queue, in seconds: as long as it can. Dead letters are for people to look at.
+/// How long a message stays in a queue, in seconds: the maximum, so that people have time to look at dead letters.
 const RETENTION: u32 = 1_209_600;
 
-/// How often a message of the timers is delivered before it is a dead letter. It only says what the table says too.
+/// The number of deliveries after which a timer message becomes a dead letter. Nothing is lost, because the table
+/// contains the timer as well.
 const DELIVERIES_MAX: u32 = 5;
 
-/// How many times the time of an invocation a message is hidden after its delivery, as AWS recommends for functions of Lambda.
+/// The visibility timeout, as a multiple of the function's timeout. AWS recommends this for Lambda functions.
 const HIDDEN_TIMEOUTS: u32 = 6;
 
 impl Deployment {
@@ -39,7 +41,7 @@ impl Deployment {
         );
     }
 
-    /// The timers wake the newest version of the main function, which passes on what belongs to an earlier one.
+    /// Timers invoke the newest version of the main function, which hands threads of an earlier version on.
     pub(super) fn add_timers_mapping(&self, resources: &mut Resources) {
         let main = self.name.function(Size::main(&self.settings));
         resources.insert(

@@ -1,4 +1,4 @@
-//! The table of sessions, as `hark storage init` makes it: a test compares the two.
+//! The table of sessions, as `hark storage init` creates it. A test compares the two.
 
 use serde_json::{Value, json};
 

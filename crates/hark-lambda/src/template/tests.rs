@@ -12,7 +12,7 @@ fn code(hash: &str) -> Code {
     }
 }
 
-/// An instance with everything that there is.
+/// An instance with every setting.
 fn full() -> Deployment {
     let settings = InstanceSettings {
         environment: BTreeMap::from([("STAGE".to_owned(), "test".to_owned())]),
@@ -161,7 +161,7 @@ fn only_managed_buckets_that_do_not_exist_are_made() {
     assert_eq!(older.buckets_without_triggers().collect::<Vec<_>>(), ["uploads"]);
 }
 
-/// Each `*` in a policy, and why it is there.
+/// Each `*` in a policy, with its reason.
 #[test]
 fn policies_have_no_star_without_a_reason() {
     let reasons = [

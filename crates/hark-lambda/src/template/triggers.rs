@@ -1,5 +1,5 @@
-//! What starts sessions, and what looks after them: schedules, uploads and requests of HTTP. All of it invokes the newest
-//! version of the main function.
+//! The triggers that start sessions (schedules, uploads and HTTP requests) and the schedule of the recovery. All of
+//! them invoke the newest version of the main function.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use crate::names::CURRENT;
 use crate::settings::UploadTrigger;
 use crate::size::Size;
 
-/// How often it is looked for what was lost, and for threads that sleep and are due soon.
+/// How often the recovery runs.
 const RECOVERY: &str = "rate(1 minute)";
 
-/// How long API Gateway waits for an answer at most, in milliseconds.
+/// The maximum time that API Gateway waits for an answer, in milliseconds.
 const API_TIMEOUT: u32 = 30_000;
 
 impl Deployment {
@@ -19,7 +19,7 @@ impl Deployment {
         let recover = json!({ "hark": 1, "recover": true });
         resources.insert("Recovery".into(), self.schedule(&self.name.recovery(), RECOVERY, &recover));
         for (number, schedule) in self.settings.schedules.iter().enumerate() {
-            // Scheduler inserts the time, and may invoke twice for the same one.
+            // Scheduler inserts the time, and may invoke the function twice for the same time.
             let key = format!("schedule-{number}:<aws.scheduler.scheduled-time>");
             let event = json!({ "hark": 1, "schedule": schedule.function, "key": key });
             let made = self.schedule(&self.name.schedule(number), &schedule.expression, &event);
@@ -113,7 +113,7 @@ impl Deployment {
         self.settings.managed_buckets.iter().filter(|bucket| !self.existing_buckets.contains(bucket))
     }
 
-    /// The buckets whose uploads are to start sessions, and do not: those that existed before the instance.
+    /// The buckets with upload triggers that start no sessions, because the buckets existed before the instance.
     pub fn buckets_without_triggers(&self) -> impl Iterator<Item = &String> {
         self.existing_buckets.iter().filter(|bucket| self.triggers_of(bucket).next().is_some())
     }
@@ -123,7 +123,7 @@ impl Deployment {
         self.settings.upload_triggers.iter().filter(move |trigger| trigger.bucket == bucket)
     }
 
-    /// A bucket of the user's. It stays if there is data in it when the instance is destroyed.
+    /// A bucket of the user's. It stays if it contains data when the instance is destroyed.
     fn add_bucket(&self, bucket: &str, resources: &mut Resources) {
         let mut properties = json!({
             "BucketName": bucket,
@@ -137,13 +137,13 @@ impl Deployment {
             let permission = logical("UploadPermission", bucket);
             let from = sub(&format!("arn:${{AWS::Partition}}:s3:::{bucket}"));
             let mut granted = self.permission("s3.amazonaws.com", from);
-            // The name of a bucket does not say whose it is.
+            // A bucket's ARN does not contain the account that owns it.
             granted["Properties"]["SourceAccount"] = json!({ "Ref": "AWS::AccountId" });
             resources.insert(permission.clone(), granted);
             depends_on.push(permission);
         }
         resources.insert(
-            // Buckets with similar names are different resources.
+            // Buckets with similar names need different logical names.
             format!("Bucket{}", short_hash(bucket)),
             json!({
                 "Type": "AWS::S3::Bucket",

@@ -2,7 +2,7 @@ import os
 
 
 def where():
-    """The name of the function of AWS Lambda that makes this call."""
+    """The name of the AWS Lambda function that makes this call."""
     return os.environ["AWS_LAMBDA_FUNCTION_NAME"]
 
 

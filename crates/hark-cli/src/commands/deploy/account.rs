@@ -1,4 +1,4 @@
-//! The account of AWS that a project is deployed to.
+//! The AWS account that a project is deployed to.
 
 use std::time::Duration;
 

@@ -127,7 +127,7 @@ fn arguments_of(program: &Executable, name: &str) -> Option<RangeInclusive<usize
 fn architecture(project: &Project) -> Result<Architecture, Failure> {
     let instance = &project.settings.instance;
     instance.architecture.or_else(Architecture::of_this_program).ok_or_else(|| {
-        Failure::usage(format!("there are no functions of AWS Lambda for processors of the kind {}", env::consts::ARCH))
+        Failure::usage(format!("there are no AWS Lambda functions for processors of the kind {}", env::consts::ARCH))
             .with_hint("set `architecture` in [instance] of hark.toml, and `hark_binary`")
     })
 }
@@ -172,7 +172,7 @@ fn package(
         let megabytes = |bytes: u64| bytes / 1_000_000;
         let largest = sizes.iter().take(LARGEST).map(|(path, bytes)| format!("`{path}` {} MB", megabytes(*bytes)));
         let failure = Failure::usage(format!(
-            "the package has {} MB of files, and a function of AWS Lambda may have {} MB; the largest are {}",
+            "the package has {} MB of files, and an AWS Lambda function may have {} MB; the largest are {}",
             megabytes(bytes),
             megabytes(UNPACKED_BYTES_MAX),
             largest.collect::<Vec<_>>().join(", ")

@@ -12,13 +12,13 @@ use crate::config::ENV_FILE;
 use crate::failure::Failure;
 use crate::project::Project;
 
-/// How long the names and values of environment variables may be together, in bytes, for a function of AWS Lambda.
+/// How long the names and values of environment variables may be together, in bytes, for an AWS Lambda function.
 const ENVIRONMENT_BYTES_MAX: usize = 4096;
 
 /// How much of that Hark's own variables take at most: the names of the instance, its queue and its bucket, and Python's paths.
 const OWN_BYTES_MAX: usize = 500;
 
-/// How many layers a function of AWS Lambda may have.
+/// How many layers an AWS Lambda function may have.
 const LAYERS_MAX: usize = 5;
 
 /// How the names of variables begin that AWS Lambda or Hark sets.
@@ -101,7 +101,7 @@ fn environment(folder: &Path, named: Option<&Path>) -> Result<BTreeMap<String, S
 fn policy(folder: &Path, file: &Path) -> Result<Value, Failure> {
     let wrong = |why: String| {
         Failure::usage(format!("`policy_file` in hark.toml: `{}` {why}", file.display()))
-            .with_hint("it must be a policy of IAM, such as {\"Version\": \"2012-10-17\", \"Statement\": [...]}")
+            .with_hint("it must be an IAM policy, such as {\"Version\": \"2012-10-17\", \"Statement\": [...]}")
     };
     let text = fs::read_to_string(folder.join(file)).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let policy: Value = serde_json::from_str(&text).map_err(|error| wrong(format!("is no JSON: {error}")))?;

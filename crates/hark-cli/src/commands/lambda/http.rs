@@ -1,4 +1,4 @@
-//! Requests of HTTP: the result of a session is the response.
+//! HTTP requests: the result of a session is the response.
 //!
 //! A client waits for seconds, and a session may take days. So the response is given as soon as the first thread has its result, or when no
 //! client would wait longer; what runs here goes on after that, as in any invocation.

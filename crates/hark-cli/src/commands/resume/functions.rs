@@ -1,4 +1,4 @@
-//! `hark resume` and `hark retry` where functions of AWS Lambda run the sessions: the command wakes them, and shows a session that is
+//! `hark resume` and `hark retry` where AWS Lambda functions run the sessions: the command wakes them, and shows a session that is
 //! named as if it ran it.
 
 use hark_engine::SessionId;
