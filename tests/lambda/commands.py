@@ -95,8 +95,8 @@ def check_mistakes(story):
         (["-f", "mian"], "error: there is no function `mian` in service.hk\nhint: did you mean `main`?"),
         ([], "error: `main(name)` takes 1 argument, but 0 were given"),
         (["--args", "{}"], "error: `--args` needs a JSON list"),
-        (["--args", "[123456789012345678901234567890]"], "error: an argument is a number that an invocation of AWS Lambda cannot be given"),
-        (["--args", "[NaN]"], "error: an argument is a number that"),
+        (["--args", "[123456789012345678901234567890]"], "error: an argument contains a number that cannot be passed to an AWS Lambda invocation"),
+        (["--args", "[NaN]"], "error: an argument contains a number that"),
         (["--uuid", "Shop"], "error: `Shop` cannot be the name of an instance"),
     ]:
         out, error = story.run("invoke", *words, status=2)
@@ -105,7 +105,7 @@ def check_mistakes(story):
     equal((report["session"], report["status"], report["diagnostics"][0]["message"]),
           (None, "rejected", "there is no function `mian` in service.hk"))
     _, error = story.run("invoke", "--args", "-", status=2, given=json.dumps(["x" * (6 << 20)]))
-    assert "takes at most 6 MB" in error and "pass its key" in error, error
+    assert "takes at most 6 MB" in error and "pass the object's key" in error, error
     _, error = story.run("run", "-s", "lambda", "service.hk", "x", status=2)
     assert "`hark invoke` starts a session there" in error, error
     for words in (["worker", "--deployed"], ["storage", "init", "--deployed"], ["sessions", "-s", "sqlite", "--uuid", "shop"]):

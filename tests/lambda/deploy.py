@@ -160,7 +160,7 @@ def tell(story):
     story.write()
     refused = story.run("deploy", "--uuid", "shop", status=2)
     expect("nobody is there to be asked", refused.stderr.splitlines()[-2:],
-           ["error: nobody can be asked whether to go on", "hint: `--yes` answers all questions"])
+           ["error: cannot ask for confirmation", "hint: `--yes` confirms everything"])
     expect("and nothing is made", services.stack("hark-shop"), "400")
 
     made = story.run("deploy", "--uuid", "shop", "--yes")
@@ -199,7 +199,7 @@ def tell(story):
     expect("code that comes again has a new name", (back["code"].split("-")[0], back["code"] in first), ("v3", False))
 
     refused = story.run("destroy", status=2)
-    expect("nobody can be asked about the end", "`--yes` answers" in refused.stderr, True)
+    expect("nobody can be asked about the end", "`--yes` confirms" in refused.stderr, True)
     ended = story.run("destroy", "--yes")
     expect("the instance is gone", ended.stdout, "the instance `shop` is gone\n")
     left = (services.stack("hark-shop"), services.tables(), services.queues(), services.functions(), services.buckets())
@@ -212,7 +212,7 @@ def tell(story):
     expect("an instance without a name gets a UUID", [len(part) for part in named.split("-")], [8, 4, 4, 4, 12])
     story.run("destroy", "-y", "-q")
     lost = story.run("deploy", "-y", status=2, AWS_REGION=None, HOME="/nonexistent")
-    expect("without a region it says so", lost.stderr.splitlines()[-2], "error: no region of AWS is set")
+    expect("without a region it says so", lost.stderr.splitlines()[-2], "error: no AWS region is set")
 
 
 def main():

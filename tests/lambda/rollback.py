@@ -66,13 +66,13 @@ def tell(there):
     (there.folder / ".hark/deploy/package.zip").unlink()
     kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
 
-    not_made = "the instance could not be made"
+    not_made = "the instance could not be created"
     there.fail("CodeBucket", kinds["CodeBucket"], "ROLLBACK_COMPLETE", f"{not_made}; nothing of it is left (ROLLBACK_COMPLETE):")
     expect("the stack is as AWS leaves it", there.stack.status, "ROLLBACK_COMPLETE")
     for name, kind in kinds.items():
         if name != "CodeBucket":
             there.fail(name, kind, "UPDATE_ROLLBACK_COMPLETE",
-                       f"{not_made}; only the bucket of its code is left (UPDATE_ROLLBACK_COMPLETE):")
+                       f"{not_made}; only the bucket for its code is left (UPDATE_ROLLBACK_COMPLETE):")
     there.succeed("after all that, it is made")
     packages = {key: hashlib.sha256(body).hexdigest() + ".zip" for (_, key), body in there.services.objects.items()}
     expect("the package is named after what it is", [key == name for key, name in packages.items()], [True])
@@ -106,7 +106,7 @@ def tell(there):
     code, out, _ = there.run("deploy", "-q", "--json")
     told = json.loads(out)
     expect("what cannot be put back is told", (code, told["stack"], told["error"].splitlines()[0]),
-           (1, "UPDATE_ROLLBACK_FAILED", "the instance could neither be changed nor be put back (UPDATE_ROLLBACK_FAILED):"))
+           (1, "UPDATE_ROLLBACK_FAILED", "the instance could neither be changed nor rolled back (UPDATE_ROLLBACK_FAILED):"))
     there.services.failing = {}
     code, _, error = there.run("deploy", "-q")
     expect("and a way out, also the next time", (code, "continue-update-rollback --stack-name hark-shop" in error), (1, True))

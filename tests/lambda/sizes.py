@@ -47,7 +47,7 @@ def check_home(hark, _):
 
 
 def check_pools(hark, _):
-    """Functions run what is in any pool: also when a recovery hands it over, and nobody says that it waits for a worker."""
+    """Functions run threads of every pool: also when a recovery hands it over, and nobody says that it waits for a worker."""
     with Instance(hark, project=PROJECT, recover=0) as instance:
         session = instance.begin("pools")
         instance.until(lambda: "future `go/on`" in instance.command("show", session))

@@ -47,7 +47,7 @@ pub struct Settings {
     pub storage: Option<StorageName>,
     /// The maximum number of Python workers, if configured.
     pub workers: Option<u32>,
-    /// How long a process may be still before others take over its sessions, if the storage's default is not wanted.
+    /// How long a process may be silent before others take over its sessions, if not the storage's default.
     pub lease: Option<Duration>,
     /// Which processes run a session.
     pub tenure: Tenure,
@@ -59,11 +59,11 @@ pub struct Settings {
     pub pools: Pools,
     /// The table of the DynamoDB storage, and how it is reached.
     pub dynamodb: DynamoDb,
-    /// What `hark deploy` puts into an AWS account.
+    /// The settings of the instance that `hark deploy` creates.
     pub instance: Instance,
 }
 
-/// What `[storage.dynamodb]` says. What it leaves out is as the AWS SDK finds it: from the environment, profiles, or the machine's
+/// The settings in `[storage.dynamodb]`. The AWS SDK finds missing ones in the environment, profiles, or the machine's
 /// role.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DynamoDb {
@@ -75,7 +75,7 @@ pub struct DynamoDb {
     pub region: Option<String>,
     /// The profile of the AWS configuration files whose settings and credentials are used.
     pub profile: Option<String>,
-    /// The bucket of S3 for large contents, if they are not kept in the table.
+    /// The S3 bucket for large contents, if they are not kept in the table.
     pub bucket: Option<String>,
     /// The URL of the server of the bucket, if it is not AWS.
     pub bucket_endpoint: Option<String>,
@@ -105,8 +105,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether several processes run the threads of a session, as far as the settings tell and the command line, which may
-    /// name another storage.
+    /// Whether several processes run the threads of a session, according to the settings and the command line, which
+    /// may name another storage.
     pub fn has_pools(&self, named: Option<StorageName>) -> bool {
         match named.or(self.storage) {
             Some(StorageName::Memory) => false,
@@ -235,7 +235,7 @@ const SETTINGS: &[Setting] = &[
         key: "build_cmd",
         kind: Kind::Text,
         default: "\"make package\"",
-        about: &["A command of the shell that makes `package`."],
+        about: &["A shell command that builds `package`."],
     },
     Setting {
         section: "project",
@@ -263,7 +263,7 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Count(LEASE_MAX),
         default: "10",
         about: &[
-            "How many seconds a process may be still before others take over its sessions; in a file they notice at once",
+            "How many seconds a process may be silent before others take over its sessions; in a file they notice at once",
             "that it has ended. Without this setting: 10, with DynamoDB 30.",
         ],
     },
@@ -316,7 +316,7 @@ const SETTINGS: &[Setting] = &[
         key: "region",
         kind: Kind::Text,
         default: "\"eu-west-1\"",
-        about: &["The region of AWS. Without it: AWS_REGION, or that of the profile."],
+        about: &["The AWS region. Without it: AWS_REGION, or that of the profile."],
     },
     Setting {
         section: "storage.dynamodb",
@@ -339,7 +339,7 @@ const SETTINGS: &[Setting] = &[
         key: "bucket",
         kind: Kind::Text,
         default: "\"my-hark\"",
-        about: &["A bucket of S3 for large contents, in the table's region. Without it: the table has them."],
+        about: &["An S3 bucket for large contents, in the table's region. Without it: the table contains them."],
     },
     Setting {
         section: "storage.dynamodb",
@@ -372,7 +372,9 @@ const SETTINGS: &[Setting] = &[
         key: "lambda_memory",
         kind: Kind::Between(hark_lambda::size::MEMORY_MIN, hark_lambda::size::MEMORY_MAX),
         default: "512",
-        about: &["The memory in MB of what has no `#[memory]`. On AWS Lambda the share of a processor grows with it."],
+        about: &[
+            "The memory in MB of functions without `#[memory]`. On AWS Lambda the share of a processor grows with it.",
+        ],
     },
     Setting {
         section: "instance",
@@ -395,14 +397,14 @@ const SETTINGS: &[Setting] = &[
         key: "policy_file",
         kind: Kind::Text,
         default: "\"policy.json\"",
-        about: &["A file with an IAM policy: what the program may do in the account, in addition."],
+        about: &["A file with an IAM policy that gives the program further permissions in the account."],
     },
     Setting {
         section: "instance",
         key: "s3_access",
         kind: Kind::Texts,
         default: "[]",
-        about: &["Buckets of S3 whose objects the program may read and write."],
+        about: &["S3 buckets whose objects the program may read and write."],
     },
     Setting {
         section: "instance",
@@ -438,14 +440,16 @@ const SETTINGS: &[Setting] = &[
         key: "schedules",
         kind: Kind::Rows(&["expression", "function"]),
         default: "[]",
-        about: &["When sessions start, and which function they call, such as [[\"rate(1 hour)\", \"hourly\"]]."],
+        about: &[
+            "Schedules that start sessions, and the functions that these call, such as [[\"rate(1 hour)\", \"hourly\"]].",
+        ],
     },
     Setting {
         section: "instance",
         key: "log_days",
         kind: Kind::OneOf(instance::LOG_DAYS),
         default: "30",
-        about: &["How many days AWS keeps the logs."],
+        about: &["The number of days for which AWS keeps the logs."],
     },
     Setting {
         section: "instance",
@@ -469,7 +473,7 @@ const SETTINGS: &[Setting] = &[
         key: "bundled_python",
         kind: Kind::Text,
         default: "\"python\"",
-        about: &["A folder with a Python that works wherever it is, with `bin/python3` in it."],
+        about: &["The folder of a Python that works at any path, with `bin/python3` in it."],
     },
     Setting {
         section: "instance",

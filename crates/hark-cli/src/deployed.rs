@@ -1,5 +1,5 @@
-//! Which instance a project has on AWS Lambda: the one that the command line or the environment names, or the one that was deployed
-//! last, as a file in `data_dir` remembers.
+//! Finds a project's instance on AWS Lambda: the one that the command line or the environment names, or else the one
+//! that was deployed last, whose name is in a file in `data_dir`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::project::Project;
 
-/// What says where instances are.
+/// The settings that determine where Hark looks for instances.
 pub const WHERE: &str = "AWS_REGION and AWS_PROFILE, or `region` and `profile` in [storage.dynamodb] of hark.toml,";
 
 /// The file with the instance's name.
@@ -49,7 +49,7 @@ fn remembered(project: &Project) -> Result<Option<InstanceName>, Failure> {
     }
 }
 
-/// The same, where there must be one.
+/// The same, but it is an error if there is none.
 ///
 /// # Errors
 /// Those of `find`, and if there is none.
@@ -60,10 +60,10 @@ pub fn expect(project: &Project, named: Option<&str>) -> Result<InstanceName, Fa
     })
 }
 
-/// The failure that there is none of this name.
+/// The failure that there is no instance of this name.
 pub fn no_instance(name: &InstanceName, region: &str) -> Failure {
     Failure::undone(format!("there is no instance `{name}` in {region}"))
-        .with_hint(format!("{WHERE} say where it is looked for"))
+        .with_hint(format!("{WHERE} determine where Hark looks for it"))
 }
 
 /// Remembers the project's instance.

@@ -1,4 +1,5 @@
-//! An instance of Hark on AWS Lambda, as the environment or its stack tells of it: its table, and the functions that run its threads.
+//! An instance of Hark on AWS Lambda, described by the environment or by its stack: its table, and the functions that
+//! run its threads.
 
 pub mod invocation;
 
@@ -18,7 +19,8 @@ use crate::failure::Failure;
 use crate::project::Project;
 use crate::storage;
 
-/// The variable with the name of the instance. A deployed function has it, and so may a command that works on its sessions.
+/// The variable with the name of the instance. It is set in deployed functions, and may be set for commands on the
+/// instance's sessions.
 const NAME_VARIABLE: &str = "HARK_INSTANCE";
 
 /// The variable with the address of the timer queue.
@@ -39,7 +41,7 @@ const SIZE_VARIABLE: &str = "HARK_SIZE";
 /// An instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Its name, from which those of its parts follow.
+    /// Its name, from which the names of its parts are derived.
     pub name: InstanceName,
     /// The alias of its functions.
     pub code: String,
@@ -47,7 +49,8 @@ pub struct Instance {
     timers: Option<String>,
     /// The bucket for large contents, if it has one.
     bucket: Option<String>,
-    /// The size of its main function. Where that is unknown, the main function hands on what it is too small for.
+    /// The size of its main function. If it is unknown, hints go to the main function, which hands on the threads that
+    /// it is too small for.
     main: Option<Size>,
 }
 
@@ -68,7 +71,7 @@ impl Instance {
         }))
     }
 
-    /// The instance of this name, as the environment or its stack tells of it.
+    /// The instance of this name, described by the environment or by its stack.
     ///
     /// # Errors
     /// If there is no such instance, or AWS cannot be asked.
@@ -119,12 +122,12 @@ impl Instance {
         Ok((table, lambda))
     }
 
-    /// The name of the code of this process, if it is one of its functions and knows that.
+    /// The name of this process's code, if the process runs one of its functions.
     pub fn own_code(&self) -> Option<String> {
         Some(self.code.clone()).filter(|code| code != CURRENT)
     }
 
-    /// The sizes of its functions, for one of them: its own and that of the main one.
+    /// The sizes for a process that runs one of its functions: its own and that of the main one.
     pub fn sizes(&self) -> Option<Sizes> {
         let main = self.main?;
         let own = text_of(FUNCTION_VARIABLE).and_then(|function| Size::of_function(&function, &self.name));

@@ -140,10 +140,10 @@ impl Compiled {
     }
 }
 
-/// AWS Lambda functions are chosen by what a call needs, and run what is in any pool.
+/// An AWS Lambda function is chosen by memory and time, and runs threads of every pool.
 fn tell_of_functions(diagnostic: &mut Diagnostic) {
     "the attribute `pool` has no effect in AWS Lambda functions".clone_into(&mut diagnostic.message);
-    diagnostic.hint = Some("they run what is in any pool; `#[memory(2048)]` chooses a larger function".to_owned());
+    diagnostic.hint = Some("they run threads of every pool; `#[memory(2048)]` chooses a larger function".to_owned());
 }
 
 /// Writes the start and the exclusive end of a label.

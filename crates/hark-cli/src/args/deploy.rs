@@ -11,23 +11,23 @@ use super::options::{CallChoice, ConfigFile};
 Examples:
   hark deploy                        deploy the project in this folder, or its changes
   hark deploy --yes --uuid shop      ask nothing
-  hark deploy --dry-run              print the template of CloudFormation, and change nothing
+  hark deploy --dry-run              print the CloudFormation template, and change nothing
 
 The account and the region are those of the AWS SDK: AWS_PROFILE, AWS_REGION, and so on.")]
 pub struct Deploy {
     /// The name of the instance. Default: that of the last deployment from this folder, else a new UUID
     #[arg(long, value_name = "NAME")]
     pub uuid: Option<String>,
-    /// Print the template of CloudFormation, and change nothing in the account
+    /// Print the CloudFormation template, and change nothing in the account
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
-    /// Do not tell what is being done
+    /// Do not show progress
     #[arg(short, long)]
     pub quiet: bool,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub struct Destroy {
     /// The name of the instance. Default: that of the last deployment from this folder
     #[arg(long, value_name = "NAME")]
     pub uuid: Option<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
     /// Print the result as JSON
@@ -110,16 +110,16 @@ pub struct Logs {
     /// Print new lines as they come
     #[arg(short = 'f', long)]
     pub follow: bool,
-    /// From this long ago: 90s, 30m, 12h, 7d
+    /// How far back to begin: 90s, 30m, 12h, 7d
     #[arg(long, value_name = "AGE", default_value = "10m")]
     pub since: String,
-    /// Only those of this Lambda function, as `hark info` names it; may be given more than once
+    /// Only the log of this Lambda function, as `hark info` names it; may be given more than once
     #[arg(long = "function", value_name = "NAME")]
     pub functions: Vec<String>,
     /// The name of the instance. Default: that of the last deployment from this folder
     #[arg(long, value_name = "NAME")]
     pub uuid: Option<String>,
-    /// Print an object for each line: time, function, stream, text
+    /// Print one JSON object per line: time, function, stream, text
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

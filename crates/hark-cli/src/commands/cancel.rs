@@ -1,8 +1,8 @@
 //! `hark cancel`
 //!
 //! Cancels all threads of the session, so that they can clean up. The process that serves the session runs them
-//! meanwhile; if there is none, or only some of other pools, this process does, but where AWS Lambda functions run them. When their
-//! time is over, the session is ended at once, as with `--now`.
+//! meanwhile. If there is none, or only processes that serve other pools, this process does so, except where AWS Lambda
+//! functions run the threads. When their time is over, the session is ended at once, as with `--now`.
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};

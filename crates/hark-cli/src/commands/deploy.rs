@@ -28,7 +28,7 @@ use account::Account;
 use prepare::Prepared;
 use stack::{FailedChange, Stacking};
 
-/// Makes an instance, or changes the one that there is.
+/// Creates an instance, or changes an existing one.
 ///
 /// # Errors
 /// If the project cannot be deployed, or AWS refuses something.
@@ -41,7 +41,7 @@ pub fn deploy(wanted: &Deploy) -> Result<u8, Failure> {
     done
 }
 
-/// Deploys the project. If CloudFormation gives up the change, `failed` says more of it than the failure does.
+/// Deploys the project. If CloudFormation gives up the change, `failed` has more details than the error.
 fn deploy_project(wanted: &Deploy, failed: &OnceCell<FailedChange>) -> Result<u8, Failure> {
     let mut loaded = load(wanted.config.path.as_deref())?;
     loaded.project.tell_warnings();
@@ -61,13 +61,13 @@ fn deploy_project(wanted: &Deploy, failed: &OnceCell<FailedChange>) -> Result<u8
         Some(stack) => stack,
         None => {
             stacking.agree_to_make(&prepared.deployment, prepared.package.len())?;
-            // Whatever happens from here on, `hark destroy` must find it.
+            // Whatever happens from here on, `hark destroy` must find the instance.
             deployed::remember(project, &prepared.deployment.name)?;
             stacking.make_bucket(&prepared.deployment)?
         }
     };
     let bucket = stack.outputs.get("CodeBucket").ok_or_else(|| {
-        Failure::undone(format!("the stack `{}` is none of an instance of Hark", prepared.deployment.name.stack()))
+        Failure::undone(format!("the stack `{}` does not belong to a Hark instance", prepared.deployment.name.stack()))
     })?;
     keep_earlier(&account, &mut prepared, &stack.outputs)?;
     for bucket in prepared.deployment.buckets_without_triggers() {
@@ -97,7 +97,7 @@ fn load(config: Option<&Path>) -> Result<Loaded, Failure> {
     project::load(None, config)
 }
 
-/// The instance: the one that is named, the last one, or a new one.
+/// The instance: the one that the user names, the one deployed last, or a new one.
 fn name_of(wanted: &Deploy, project: &Project) -> Result<InstanceName, Failure> {
     match deployed::find(project, wanted.uuid.as_deref())? {
         Some(name) => Ok(name),
@@ -105,7 +105,7 @@ fn name_of(wanted: &Deploy, project: &Project) -> Result<InstanceName, Failure> 
     }
 }
 
-/// Sessions under way need what earlier deployments made: functions of all their sizes. And code that is new has a new number.
+/// Keeps the functions of all earlier sizes, because sessions under way may need them, and gives new code a new number.
 fn keep_earlier(account: &Account, prepared: &mut Prepared, outputs: &BTreeMap<String, String>) -> Result<(), Failure> {
     let deployment = &mut prepared.deployment;
     let resources = account.stacks.resources(&deployment.name.stack()).map_err(account::failure)?;
@@ -128,7 +128,7 @@ fn keep_earlier(account: &Account, prepared: &mut Prepared, outputs: &BTreeMap<S
     Ok(())
 }
 
-/// Tells as JSON why nothing came of it.
+/// Prints the reason of a failed deployment as JSON.
 ///
 /// # Errors
 /// If standard output cannot be written to.
@@ -144,7 +144,7 @@ pub fn tell_failure(failure: &Failure, failed: Option<&FailedChange>) -> Result<
     ))
 }
 
-/// Tells what came of it.
+/// Reports the result of the deployment.
 fn tell(wanted: &Deploy, prepared: &Prepared, account: &Account, changed: Option<&Vec<Change>>) -> Result<(), Failure> {
     let (deployment, region) = (&prepared.deployment, &account.region);
     let stack = account.stacks.stack(&deployment.name.stack()).map_err(account::failure)?;
@@ -169,6 +169,6 @@ fn tell(wanted: &Deploy, prepared: &Prepared, account: &Account, changed: Option
     if let Some(url) = url {
         told.push_str(&format!("its HTTP API: {url}\n"));
     }
-    told.push_str("`hark invoke` runs a function of it, `hark info` shows what it consists of\n");
+    told.push_str("`hark invoke` starts a session in it, `hark info` shows what it consists of\n");
     output::write_out(&told)
 }

@@ -17,10 +17,10 @@ use crate::project;
 /// The type of a bucket.
 const BUCKET: &str = "AWS::S3::Bucket";
 
-/// Removes all that `hark deploy` has made, but for buckets of the project that hold data.
+/// Removes everything that `hark deploy` has created, except buckets of the project that contain data.
 ///
 /// # Errors
-/// If it is not agreed to, or fails.
+/// If it is not confirmed, or fails.
 pub fn destroy(wanted: &Destroy) -> Result<u8, Failure> {
     let failed = OnceCell::new();
     let done = destroy_instance(wanted, &failed);
@@ -30,7 +30,7 @@ pub fn destroy(wanted: &Destroy) -> Result<u8, Failure> {
     done
 }
 
-/// Removes the instance. If CloudFormation gives it up, `failed` says more of it than the failure does.
+/// Removes the instance. If CloudFormation gives up, `failed` has more details than the error.
 fn destroy_instance(wanted: &Destroy, failed: &OnceCell<FailedChange>) -> Result<u8, Failure> {
     let project = project::load_here(wanted.config.path.as_deref())?;
     project.tell_warnings();

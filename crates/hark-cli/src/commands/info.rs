@@ -1,4 +1,4 @@
-//! `hark info`: what an instance on AWS Lambda consists of, and how it is.
+//! `hark info`: the parts of an instance on AWS Lambda, and their states.
 
 use hark_backends::aws::{Functions, QueueMessages, Queues, Stack, StackResource};
 use hark_engine::{Filter, SessionState};
@@ -34,7 +34,7 @@ pub fn info(wanted: &args::Info) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// What there is to tell.
+/// The parts of an instance.
 struct Facts {
     name: InstanceName,
     region: String,
@@ -42,10 +42,10 @@ struct Facts {
     status: String,
     /// None if the instance is not complete.
     code: Option<String>,
-    /// What sessions under way may still need.
+    /// Earlier code, which sessions under way may still need.
     earlier: Vec<String>,
     url: Option<String>,
-    /// How many there are, and whether there are more.
+    /// The number of unfinished sessions, and whether there are more.
     unfinished: Option<(usize, bool)>,
     functions: Vec<Function>,
     queues: Vec<(String, QueueMessages)>,
@@ -60,7 +60,7 @@ struct Function {
     runtime: String,
 }
 
-/// A bucket, and how the keys begin and end whose uploads start sessions.
+/// A bucket, with the prefixes and suffixes of the keys whose uploads start sessions.
 struct Bucket {
     name: String,
     triggers: Vec<(String, String)>,
@@ -191,7 +191,7 @@ fn functions(template: &Value) -> Vec<Function> {
     found
 }
 
-/// The buckets for data: those that a template names outright. The one for code has the account in its name.
+/// The buckets for data, whose names are literal in the template. The name of the bucket for code contains the account.
 fn buckets(template: &Value) -> Vec<Bucket> {
     let named = of_type(template, "AWS::S3::Bucket").filter(|bucket| bucket["BucketName"].is_string());
     let triggers = |bucket: &Value| {
@@ -209,7 +209,7 @@ fn buckets(template: &Value) -> Vec<Bucket> {
     named.map(|bucket| Bucket { name: text(&bucket["BucketName"]), triggers: triggers(bucket) }).collect()
 }
 
-/// When sessions start, and the function that they call. The schedule of the recovery starts none.
+/// The schedules that start sessions, and the functions that they call. The recovery's schedule starts none.
 fn schedules(template: &Value) -> Vec<(String, String)> {
     let all = of_type(template, "AWS::Scheduler::Schedule").filter_map(|schedule| {
         let event: Value = serde_json::from_str(schedule["Target"]["Input"].as_str()?).ok()?;

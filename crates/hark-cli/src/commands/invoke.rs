@@ -1,7 +1,7 @@
 //! `hark invoke`: starts a session of an instance on AWS Lambda, whose functions run it, and shows it as `hark run` shows one.
 //!
-//! One invocation starts the session and runs what fits into it. The session itself is followed through the table meanwhile, so its
-//! output is shown as it comes, and it does not matter whether the invocation's answer arrives.
+//! One invocation starts the session and runs as much of it as fits. Meanwhile the command follows the session through
+//! the table, so output is shown as it appears, and nothing depends on the invocation's answer.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -104,7 +104,7 @@ fn dim(text: &str) {
 struct Call {
     function: String,
     arguments: Vec<Value>,
-    /// The key under which the session can be found: that which is given, or one that nobody sees.
+    /// The key under which the session can be found: the user's, or a hidden one.
     key: String,
     is_key_given: bool,
     event: Json,
@@ -124,7 +124,7 @@ impl Call {
                 (arguments, listed)
             }
         };
-        // Of an event that is sent again only the first starts a session.
+        // If the event is sent again, only its first delivery starts a session.
         let request = format!("{:016x}{:016x}", System.random(), System.random());
         let event = json!({
             "function": wanted.call.function,
@@ -142,7 +142,7 @@ impl Call {
         })
     }
 
-    /// Checks that a session under a given key is of this call.
+    /// Checks that a session under a key that the user gave was started by the same call.
     fn check(&self, store: &Store, id: &SessionId) -> Result<(), Failure> {
         if !self.is_key_given {
             return Ok(());
@@ -157,24 +157,24 @@ impl Call {
     }
 }
 
-/// A list of arguments as an event has it. Events are JSON, whose numbers most programs read as floats.
+/// A list of arguments for an event. Events are JSON, whose numbers most programs read as floats.
 fn in_event(text: &str) -> Result<Json, Failure> {
     let read = serde_json::from_str::<Json>(text.trim());
     let is_same = |read: &Json| value::from_json(&read.to_string()).ok() == value::from_json(text).ok();
     read.ok().filter(is_same).ok_or_else(|| {
-        Failure::usage("an argument is a number that an invocation of AWS Lambda cannot be given")
+        Failure::usage("an argument contains a number that cannot be passed to an AWS Lambda invocation")
             .with_hint("NaN, the infinities and integers of more than 64 bits can be passed as strings")
     })
 }
 
-/// What an invocation came to.
+/// The outcome of an invocation.
 type Answer = Result<Json, InvocationError>;
 
-/// Invokes in another thread. That one ends with the process, if it waits for an answer that nobody needs any more.
+/// Invokes in another OS thread, which ends with the process if nobody needs the answer any more.
 fn send(invoke: impl FnOnce() -> Answer + Send + 'static) -> Result<Receiver<Answer>, Failure> {
     let (tell, told) = mpsc::channel();
     let invoke = move || {
-        // If the session is known already, nobody asks.
+        // The receiver is gone if the session is known already.
         let _ = tell.send(invoke());
     };
     let started = thread::Builder::new().name("invocation".to_owned()).spawn(invoke);
@@ -219,7 +219,7 @@ impl Invoked<'_> {
         let is_refused = matches!(&error, InvocationError::Function { kind, .. } if kind == invocation::REFUSED);
         let begun = if is_refused { None } else { self.in_table().unwrap_or_default() };
         let Some(id) = begun else { return Err(invocation::failure(error, self.instance)) };
-        // It may also have ended, and only its report was too long for an answer.
+        // The session may also have ended, with a report that is too long for an answer.
         let record = self.store.catalog()?.record(&id).map_err(storage::failure)?;
         if !record.is_some_and(|(_, record)| record.state.is_over()) {
             output::tell(&format!("{error}; the recovery continues the session within two minutes\n"));

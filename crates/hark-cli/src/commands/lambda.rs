@@ -42,14 +42,14 @@ const FILE_NAME: &str = "bootstrap";
 /// The variable that names the folder of the package.
 const FOLDER_VARIABLE: &str = "LAMBDA_TASK_ROOT";
 
-/// How much of an invocation's time is kept to write what has happened and to send hints. Calls end before that.
+/// The part of an invocation's time that is reserved for saving threads and sending hints. Calls end before it.
 const RESERVE: Duration = Duration::from_secs(3);
 
-/// A recovery dispatches the timers that run out before the next one, which is a minute later.
+/// A recovery dispatches the timers that expire before the next recovery, a minute later.
 const RECOVERY_HORIZON: Duration = Duration::from_secs(90);
 
-/// Whether this process was started as the program of a function, from the words of its command line. Lambda then tells in the
-/// further ones which program it is in place of: that of Python, if the function's runtime has one.
+/// Whether this process was started as the program of a function, from its command line. Its arguments are then the
+/// command that it replaces: that of the Python runtime, if the function has one.
 pub fn is_asked(words: &[OsString]) -> bool {
     words.first().is_some_and(|program| Path::new(program).file_name() == Some(FILE_NAME.as_ref()))
 }
@@ -57,7 +57,7 @@ pub fn is_asked(words: &[OsString]) -> bool {
 /// Handles events until Lambda ends the process.
 ///
 /// # Errors
-/// If the interface of Lambda cannot be used, or nothing can be begun.
+/// If Lambda's runtime interface cannot be used, or the function cannot be set up.
 pub fn run(words: &[OsString]) -> Result<u8, Failure> {
     let instance = Instance::of_environment()?;
     let instance = instance.ok_or_else(|| Failure::usage("HARK_INSTANCE does not name the instance"))?;
@@ -88,7 +88,7 @@ pub fn run(words: &[OsString]) -> Result<u8, Failure> {
     }
 }
 
-/// How the table is used; where it is the environment says.
+/// How the table is used. The environment says where it is.
 fn settings(project: Option<&Project>) -> DynamoSettings {
     let settings = project.map(|project| &project.settings);
     let lease = settings.and_then(|settings| settings.lease).unwrap_or(dynamodb::LEASE);
@@ -96,24 +96,25 @@ fn settings(project: Option<&Project>) -> DynamoSettings {
     DynamoSettings { ttl, lease, ..DynamoSettings::default() }
 }
 
-/// What needs no answer of AWS.
+/// The part of the setup that needs no answer from AWS.
 struct Prepared {
     project: Project,
-    /// The program that sessions are started with. None if it is rejected, which is an error of the events that start sessions:
-    /// those for threads need only what the table has.
+    /// The program with which sessions are started. None if it is rejected. Then events that start sessions fail, but
+    /// events for threads need only the programs in the table.
     program: Option<Arc<Program>>,
     python: Arc<dyn Foreign>,
 }
 
 impl Prepared {
-    /// Reads the package. Its Python begins to start, if the program imports functions: that takes as long as all the rest.
+    /// Reads the package. If the program imports functions, Python starts in the background, because that takes as long
+    /// as everything else together.
     fn new(interpreter: Option<PathBuf>) -> Result<Prepared, Failure> {
         let mut project = load_project()?;
-        // The package's own Python, or the one in whose place this program runs.
+        // The package's own Python, or that of the runtime, which this program replaces.
         let bundled = project.folder.join(PYTHON).join("bin/python3");
         let bundled = Some(bundled).filter(|python| python.is_file());
         project.settings.python = bundled.or(interpreter).or(project.settings.python);
-        // One call at a time: an invocation has one processor, or little more.
+        // One call at a time, because an invocation has one processor, or little more.
         let python = Arc::new(python::pool(&project, PicklePlace::Temporary, 1));
         let program = starts::compile().ok();
         if program.as_ref().is_some_and(|program| !program.executable().foreign.is_empty()) {
@@ -132,7 +133,7 @@ struct Function {
 }
 
 impl Function {
-    /// Everything that invocations share.
+    /// The engine and the connections, which all invocations share.
     fn begin(prepared: Prepared, options: Options, storage: Arc<dyn Storage>, lambda: Arc<Lambda>) -> Function {
         let Prepared { program, python, .. } = prepared;
         let ports = session::ports_with(storage.clone(), python);
@@ -140,8 +141,8 @@ impl Function {
         Function { storage, lambda, engine, program }
     }
 
-    /// Handles an event, until nothing of it is left to do here. Then it is also answered, unless an HTTP client could not wait
-    /// that long.
+    /// Handles an event until nothing is left to do here, and then answers it. An HTTP request is answered earlier if
+    /// the client could not wait that long.
     fn handle(&self, invocation: &Invocation, reply: &Reply<'_>) -> Result<(), Failure> {
         // The process may have been frozen for hours.
         System.follow_clock();
@@ -183,7 +184,7 @@ impl Function {
             if let Some(catalog) = self.storage.catalog() {
                 catalog.ring();
             }
-            // Leases that it could not renew others take. The panic hook has reported a panic.
+            // Other processes take threads whose leases were not renewed. The panic hook has reported a panic.
             let _ = attendant.join();
             Ok(done)
         })
@@ -203,7 +204,8 @@ impl Function {
         Ok(json!({"threads": assignments.len()}).to_string())
     }
 
-    /// A session that the storage does not let continue must not keep the others from it: Lambda would send the event again.
+    /// If the storage does not let a session continue, the others must go on all the same: a failure would make Lambda
+    /// send the event again.
     fn run_assigned(&self, assignments: &[Assignment]) -> Result<(), Failure> {
         match self.engine.run_assigned(assignments) {
             Ok(_) => Ok(()),
@@ -223,7 +225,8 @@ impl Function {
     }
 }
 
-/// The project in the package. Its file of settings is named, because its owner is not the user that runs functions.
+/// The project in the package. The path of `hark.toml` is given explicitly, because the file's owner is not the user
+/// that runs functions.
 fn load_project() -> Result<Project, Failure> {
     if let Some(folder) = env::var_os(FOLDER_VARIABLE) {
         env::set_current_dir(folder).map_err(|error| Failure::system("cannot enter the package's folder", &error))?;

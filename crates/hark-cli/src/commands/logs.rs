@@ -1,4 +1,4 @@
-//! `hark logs`: what the functions of an instance have written, in the order of time over all of them.
+//! `hark logs`: the logs of an instance's functions, merged in the order of time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,13 +19,13 @@ use crate::project;
 use crate::render::{Paint, Style};
 use crate::signals::{self, Interruption};
 
-/// The type of a group of logs.
+/// The resource type of a log group.
 const GROUP: &str = "AWS::Logs::LogGroup";
 
-/// Where the names of the groups of functions begin.
+/// The prefix of the names of functions' log groups.
 const GROUP_PREFIX: &str = "/aws/lambda/";
 
-/// How often new lines are asked for.
+/// The interval between two requests for new lines.
 const FOLLOW_EVERY: Duration = Duration::from_secs(2);
 
 /// How late a line may be in the log, in milliseconds. A follower asks again for the lines of this time.
@@ -64,7 +64,7 @@ pub fn logs(wanted: &args::Logs) -> Result<u8, Failure> {
     }
 }
 
-/// The groups of these functions, or all.
+/// The log groups of these functions, or of all.
 fn chosen(groups: Vec<String>, functions: &[String]) -> Result<Vec<String>, Failure> {
     let function_of = |group: &String| group.trim_start_matches(GROUP_PREFIX).to_owned();
     let known: Vec<String> = groups.iter().map(function_of).collect();
@@ -85,7 +85,7 @@ fn millis_before(age: Duration) -> u64 {
 struct Follower<'a> {
     logs: &'a Logs,
     groups: Vec<String>,
-    /// From which time on lines are asked for.
+    /// The time from which lines are requested.
     since: u64,
     /// The lines of that time that were printed, with their times.
     known: HashMap<(usize, String), u64>,
@@ -111,7 +111,7 @@ impl Follower<'_> {
     }
 }
 
-/// The earliest of the next lines, and which source has it.
+/// The earliest of the next lines, and its source.
 fn earliest(sources: &mut [LogLines<'_>]) -> Result<Option<(usize, LogLine)>, Failure> {
     let mut first: Option<(u64, usize)> = None;
     for (index, source) in sources.iter_mut().enumerate() {

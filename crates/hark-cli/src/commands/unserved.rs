@@ -99,7 +99,7 @@ fn note(pool: &Pool, place: &Place) -> String {
 
 /// Notes for the pools that these sessions need now and that no live process serves.
 pub fn notes(storage: &dyn Storage, sessions: &[SessionId], place: &Place) -> Vec<String> {
-    // Functions do not announce themselves, and run what is in any pool.
+    // Functions do not announce themselves, and run threads of every pool.
     if place.is_run_by_functions() {
         return Vec::new();
     }

@@ -1,4 +1,4 @@
-//! An invocation of an instance's main function by a command, and what is said if it fails.
+//! Invokes an instance's main function for a command, and explains failures.
 
 use hark_backends::aws::{Aws, AwsError, EVENT_BYTES_MAX, Functions, InvocationError};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::commands::deploy::account;
 use crate::deployed::WHERE;
 use crate::failure::Failure;
 
-/// The kind of a function's error that says what is wrong with the event: no other try of it can succeed.
+/// The kind of a function's error for an invalid event, with which no other try can succeed.
 pub const REFUSED: &str = "Hark.Refused";
 
 /// The kind of a function's other errors that Hark itself reports.
@@ -21,7 +21,8 @@ pub fn kind_of(failure: &Failure) -> &'static str {
 }
 
 impl Instance {
-    /// Invokes the main function and waits for its answer. The event must say what happens only once, though it arrives twice.
+    /// Invokes the main function and waits for its answer. The event must have no further effect if it is delivered
+    /// twice.
     ///
     /// # Errors
     /// If it cannot be invoked, or fails.
@@ -31,10 +32,10 @@ impl Instance {
     }
 }
 
-/// Refuses an event that is too large, before it is sent.
+/// Refuses an event that is too large to be sent.
 ///
 /// # Errors
-/// If it is.
+/// If it is too large.
 pub fn check_size(event: &Value) -> Result<(), Failure> {
     match event.to_string().len() {
         ..=EVENT_BYTES_MAX => Ok(()),
@@ -43,8 +44,8 @@ pub fn check_size(event: &Value) -> Result<(), Failure> {
 }
 
 fn too_large(what: &str) -> Failure {
-    Failure::usage(format!("{what}, and an invocation of AWS Lambda takes at most 6 MB")).with_hint(
-        "put them into a bucket that the program may read, such as one of `managed_buckets`, and pass its key",
+    Failure::usage(format!("{what}, and an AWS Lambda invocation takes at most 6 MB")).with_hint(
+        "put them into a bucket that the program may read, such as one of `managed_buckets`, and pass the object's key",
     )
 }
 
@@ -74,13 +75,13 @@ fn of_hark(kind: &str, drawn: &str) -> Failure {
     }
 }
 
-/// The failure of a call that Lambda refuses.
+/// The failure for a call that Lambda refuses.
 fn refused(error: AwsError, instance: &Instance) -> Failure {
     let AwsError::Refused { code, .. } = &error else { return account::failure(error) };
     match &**code {
         "ResourceNotFoundException" => {
             Failure::undone(format!("there is no function `{}` with the alias `{}`", instance.main_function(), instance.code))
-                .with_hint(format!("`hark deploy` makes the instance; {WHERE} say where it is looked for"))
+                .with_hint(format!("`hark deploy` creates the instance; {WHERE} determine where Hark looks for it"))
         }
         "RequestEntityTooLargeException" | "RequestTooLargeException" => too_large("the arguments are too large"),
         "TooManyRequestsException" => Failure::undone(error.to_string()).with_hint(
@@ -88,7 +89,7 @@ fn refused(error: AwsError, instance: &Instance) -> Failure {
              the service quotas of AWS Lambda",
         ),
         "AccessDeniedException" => Failure::undone(error.to_string()).with_hint(format!(
-            "the credentials do not allow `lambda:InvokeFunction` on `{}`; `AWS_PROFILE` names others",
+            "the credentials do not allow `lambda:InvokeFunction` on `{}`; `AWS_PROFILE` selects others",
             instance.main_function()
         )),
         _ => account::failure(error),

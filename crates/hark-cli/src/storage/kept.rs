@@ -25,7 +25,7 @@ use crate::project::Project;
 #[cfg(feature = "lambda")]
 use hark_lambda::InstanceName;
 
-/// Where such a storage is.
+/// The place of such a storage.
 #[derive(Debug, Clone)]
 pub enum Address {
     /// A file in this folder.
@@ -38,7 +38,7 @@ pub enum Address {
     Instance(InstanceName, DynamoSettings),
 }
 
-/// Such a storage.
+/// An open storage of this kind.
 #[derive(Clone)]
 pub enum Kept {
     /// A file.
@@ -46,12 +46,12 @@ pub enum Kept {
     /// A DynamoDB table.
     #[cfg(feature = "dynamodb")]
     DynamoDb {
-        /// It.
+        /// The storage.
         table: Arc<DynamoStorage>,
         /// How long after their starts its sessions are removed.
         ttl: Option<Duration>,
-        /// The instance on AWS Lambda whose functions run its sessions, if it is one's. This process runs no threads then: only
-        /// the functions have the sessions' Python functions, as they were deployed.
+        /// The instance on AWS Lambda to which the table belongs, if it belongs to one. Its functions run the sessions
+        /// then, and this process runs no threads: only the functions have the Python code as it was deployed.
         #[cfg(feature = "lambda")]
         instance: Option<Arc<Instance>>,
     },
@@ -96,8 +96,8 @@ impl Address {
     }
 }
 
-/// The table; that of an instance on AWS Lambda if the environment names one, whose functions then run what this process leaves to
-/// others.
+/// The table. If the environment names an instance on AWS Lambda, it is the instance's table, and the instance's
+/// functions run the threads that this process leaves to others.
 #[cfg(feature = "lambda")]
 fn open_table(settings: &DynamoSettings) -> Result<DynamoStorage, Failure> {
     if let Some(instance) = Instance::of_environment()? {
@@ -135,12 +135,12 @@ impl fmt::Display for Address {
 }
 
 impl Kept {
-    /// Whether it is asked over a network.
+    /// Whether it is reached over a network.
     pub fn is_remote(&self) -> bool {
         !matches!(self, Kept::Sqlite(_))
     }
 
-    /// The instance whose functions run its sessions, and the account of both, if it is one's.
+    /// The instance whose functions run its sessions, with its account, if the table belongs to one.
     #[cfg(feature = "lambda")]
     pub fn instance(&self) -> Option<(&Arc<Instance>, &Aws)> {
         match self {
@@ -175,7 +175,8 @@ impl Kept {
         }
     }
 
-    /// How long a process that is gone may still seem to hold sessions. None where the end of a process is known at once.
+    /// How long a process that has ended may still seem to hold sessions. None where the end of a process is known at
+    /// once.
     pub fn lease_of_the_lost(&self) -> Option<Duration> {
         match (self, self.tenure()) {
             #[cfg(feature = "dynamodb")]
@@ -213,7 +214,7 @@ impl Kept {
         }
     }
 
-    /// What this process has asked of the disk or the table so far: names and counts.
+    /// Names and counts of this process's requests to the disk or the table so far.
     pub fn work(&self) -> Vec<(&'static str, f64)> {
         match self {
             Kept::Sqlite(file) => {

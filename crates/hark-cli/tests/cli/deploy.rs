@@ -106,7 +106,7 @@ fn a_project_can_make_its_modules_itself() {
     deploy(&folder).is(
         2,
         "",
-        "error: `package` in hark.toml: there is no `other`\nhint: `build_cmd` has not made it\n",
+        "error: `package` in hark.toml: there is no `other`\nhint: `build_cmd` did not create it\n",
     );
     folder.write("hark.toml", "[project]\npackage = 'made'\nbuild_cmd = 'exit 3'\n");
     deploy(&folder).is(1, "", "error: `build_cmd` in hark.toml failed: `exit 3`\n");
@@ -180,8 +180,8 @@ fn what_does_not_fit_together_is_said_before_anything_is_made() {
     );
     says(
         "[instance]\npolicy_file = 'p.json'\n",
-        "error: `policy_file` in hark.toml: `p.json` cannot be read: No such file or directory (os error 2)\nhint: it must be a \
-         policy of IAM, such as {\"Version\": \"2012-10-17\", \"Statement\": [...]}\n",
+        "error: `policy_file` in hark.toml: `p.json` cannot be read: No such file or directory (os error 2)\nhint: it must be an \
+         IAM policy, such as {\"Version\": \"2012-10-17\", \"Statement\": [...]}\n",
     );
     says(
         "[instance]\nruntime = 'bundled'\nbundled_python = 'nope'\n",
@@ -231,7 +231,10 @@ fn the_largest_files_of_a_package_that_is_too_large_are_named() {
     big.set_len(300_000_000).unwrap();
     let ran = deploy(&folder);
     assert_eq!(ran.status, 2, "{ran:?}");
-    assert!(ran.stderr.contains("may have 262 MB; the largest are `src/big.bin` 300 MB, `bootstrap` "), "{ran:?}");
+    assert!(
+        ran.stderr.contains("AWS Lambda allows 262 MB; the largest are `src/big.bin` 300 MB, `bootstrap` "),
+        "{ran:?}"
+    );
 }
 
 #[test]

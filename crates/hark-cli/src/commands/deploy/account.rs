@@ -23,7 +23,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account that a project's settings and the environment name.
+    /// The account that a project's settings and the environment select.
     ///
     /// # Errors
     /// If they name no region.
@@ -35,27 +35,27 @@ impl Account {
             try_time_max: TRY_TIME_MAX,
         });
         let region = aws.region().map_err(failure)?.ok_or_else(|| {
-            Failure::usage("no region of AWS is set").with_hint("set AWS_REGION, such as `export AWS_REGION=eu-west-1`")
+            Failure::usage("no AWS region is set").with_hint("set AWS_REGION, such as `export AWS_REGION=eu-west-1`")
         })?;
         let (stacks, buckets) = (CloudFormation::new(&aws).map_err(failure)?, Buckets::new(&aws).map_err(failure)?);
         Ok(Account { aws, stacks, buckets, region })
     }
 
-    /// The region and the number of the account, as people are told of it before they agree to something.
+    /// The region and the account's number, to be shown before the user confirms something.
     ///
     /// # Errors
-    /// If the account cannot be asked for.
+    /// If the account's number cannot be read.
     pub fn place(&self) -> Result<String, Failure> {
         let number = account_number(&self.aws).map_err(failure)?;
         Ok(format!("{} of the account {number}", self.region))
     }
 }
 
-/// The failure for a call that did not work.
+/// The failure for a call that AWS refused or that did not reach it.
 pub fn failure(error: AwsError) -> Failure {
     let hint = match &error {
         AwsError::Refused { code, action, .. } if code.contains("AccessDenied") || code == "UnauthorizedOperation" => {
-            Some(format!("the credentials do not allow `{action}`; `AWS_PROFILE` names others"))
+            Some(format!("the credentials do not allow `{action}`; `AWS_PROFILE` selects others"))
         }
         AwsError::Refused { code, .. } if code.contains("ExpiredToken") || code == "InvalidClientTokenId" => {
             Some("the credentials have expired or are wrong; log in again".to_owned())

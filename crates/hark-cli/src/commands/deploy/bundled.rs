@@ -1,4 +1,4 @@
-//! The Python of a package whose functions run where there is none.
+//! The Python of a package for a runtime without Python.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -12,13 +12,13 @@ use super::prepare::unpackaged;
 use crate::failure::Failure;
 use crate::project::Project;
 
-/// The program in the folder of a Python.
+/// The interpreter in the folder of a Python.
 const PROGRAM: &str = "bin/python3";
 
 /// Adds the Python in the folder `bundled_python`.
 ///
 /// # Errors
-/// If there is none, or it has another version than the one for which packages are installed.
+/// If there is none, or its version is not the one for which packages are installed.
 pub fn add_to(package: &mut Package, project: &Project) -> Result<(), Failure> {
     let instance = &project.settings.instance;
     let hint =
@@ -41,14 +41,14 @@ pub fn add_to(package: &mut Package, project: &Project) -> Result<(), Failure> {
     package.add_folder(PYTHON, &folder, &|path| is_unneeded(&folder, path)).map_err(unpackaged)
 }
 
-/// The folder of a Python: this one, or the only one with a Python in it, as `uv` makes it.
+/// The folder of a Python: this one, or its only subfolder with a Python, as `uv` creates it.
 fn python_in(folder: &Path) -> Option<PathBuf> {
     let has_python = |folder: &PathBuf| folder.join(PROGRAM).is_file();
     if has_python(&folder.to_path_buf()) {
         return Some(folder.to_path_buf());
     }
     let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    // `uv` also makes a link that has only a part of the version in its name.
+    // `uv` also creates a link with a part of the version as its name.
     let real: BTreeSet<PathBuf> = entries.filter(has_python).filter_map(|path| fs::canonicalize(path).ok()).collect();
     real.first().filter(|_| real.len() == 1).cloned()
 }
@@ -60,11 +60,11 @@ fn versions(folder: &Path) -> Vec<String> {
     entries.filter_map(name).filter(|version| version.starts_with("3.")).collect()
 }
 
-/// Whether functions do without this file or folder: it is for people, for building programs or for tests.
+/// Whether functions do not need this file or folder: it is for people, for building programs or for tests.
 fn is_unneeded(folder: &Path, path: &Path) -> bool {
     let inside: Vec<&str> = path.strip_prefix(folder).unwrap_or(path).iter().filter_map(OsStr::to_str).collect();
     match inside[..] {
-        // Links to the same program, of which each would be a copy in the package, and scripts.
+        // Scripts, and links to the interpreter, each of which would be a copy in the package.
         ["bin", name] => name != "python3",
         ["include" | "share"] => true,
         ["lib", name] => {

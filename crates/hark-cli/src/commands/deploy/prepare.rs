@@ -1,4 +1,4 @@
-//! What is deployed: the settings, the functions that the program needs, and the package.
+//! Prepares a deployment: the settings, the functions that the program needs, and the package.
 
 use std::env;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::program::Compiled;
 use crate::project::{Loaded, Project};
 
-/// How many files are named of a package that is too large.
+/// The number of files that are named if a package is too large.
 const LARGEST: usize = 3;
 
 /// The folder in `data_dir` where packages are put together.
@@ -27,16 +27,16 @@ const FOLDER: &str = "deploy";
 
 /// A project, ready to be deployed.
 pub struct Prepared {
-    /// What is deployed, for the first time.
+    /// The deployment, as if it were the instance's first.
     pub deployment: Deployment,
-    /// What the functions run.
+    /// The functions' code.
     pub code: Code,
-    /// The package with it: a zip file.
+    /// The package with the code: a zip file.
     pub package: Vec<u8>,
 }
 
 impl Prepared {
-    /// Compiles the program, checks the settings, and puts the package together.
+    /// Compiles the program, checks the settings, and builds the package.
     ///
     /// # Errors
     /// If the project cannot be deployed: a setting or the program does not allow it, or a file is missing.
@@ -82,7 +82,7 @@ impl Prepared {
     }
 }
 
-/// Whether the program has the functions that triggers call, with as many parameters as they give arguments.
+/// Checks that the program has the functions that triggers call, and that these take the triggers' arguments.
 fn check_entries(program: &Executable, settings: &InstanceSettings) -> Result<(), Failure> {
     let mut wanted: Vec<(&str, usize, &str)> = Vec::new();
     if !settings.upload_triggers.is_empty() {
@@ -108,7 +108,7 @@ fn check_entries(program: &Executable, settings: &InstanceSettings) -> Result<()
     Ok(())
 }
 
-/// How many arguments a function of the program takes, at least and at most.
+/// The minimum and maximum number of arguments of a function of the program.
 fn arguments_of(program: &Executable, name: &str) -> Option<RangeInclusive<usize>> {
     match program.binding(name)? {
         Binding::Function(index) => {
@@ -127,7 +127,7 @@ fn arguments_of(program: &Executable, name: &str) -> Option<RangeInclusive<usize
 fn architecture(project: &Project) -> Result<Architecture, Failure> {
     let instance = &project.settings.instance;
     instance.architecture.or_else(Architecture::of_this_program).ok_or_else(|| {
-        Failure::usage(format!("there are no AWS Lambda functions for processors of the kind {}", env::consts::ARCH))
+        Failure::usage(format!("AWS Lambda has no functions for {} processors", env::consts::ARCH))
             .with_hint("set `architecture` in [instance] of hark.toml, and `hark_binary`")
     })
 }
@@ -151,7 +151,7 @@ fn hark_binary(project: &Project, architecture: Architecture) -> Result<PathBuf,
     env::current_exe().map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))
 }
 
-/// Puts the package together.
+/// Builds the package.
 fn package(
     wanted: &Deploy,
     project: &Project,
@@ -172,7 +172,7 @@ fn package(
         let megabytes = |bytes: u64| bytes / 1_000_000;
         let largest = sizes.iter().take(LARGEST).map(|(path, bytes)| format!("`{path}` {} MB", megabytes(*bytes)));
         let failure = Failure::usage(format!(
-            "the package has {} MB of files, and an AWS Lambda function may have {} MB; the largest are {}",
+            "the package has {} MB of files, and AWS Lambda allows {} MB; the largest are {}",
             megabytes(bytes),
             megabytes(UNPACKED_BYTES_MAX),
             largest.collect::<Vec<_>>().join(", ")
@@ -184,7 +184,7 @@ fn package(
     package.zipped().map_err(unpackaged)
 }
 
-/// Leaves a package where people can look at it. Another process may do so at the same time.
+/// Leaves the package where users can inspect it. Another process may do so at the same time.
 fn leave(package: &Zipped, folder: &Path) -> Result<(), Failure> {
     let making = folder.join(format!("package-{}.making", std::process::id()));
     let to = folder.join("package.zip");
@@ -192,7 +192,7 @@ fn leave(package: &Zipped, folder: &Path) -> Result<(), Failure> {
     left.map_err(|error| Failure::undone(format!("`{}` cannot be written: {error}", to.display())))
 }
 
-/// Adds the program, where the project has it, and the settings.
+/// Adds the program, at its path in the project, and the settings.
 fn add_program(package: &mut Package, project: &Project, program: &Executable) -> Result<(), Failure> {
     for file in program.sources.files() {
         let path = Path::new(&*file.source.path);

@@ -1,13 +1,13 @@
-//! What a file of requirements says, for the question whether installed packages are still those that it wants.
+//! Reads requirements files, to decide whether installed packages are still up to date.
 
 use std::fs;
 use std::path::Path;
 
-/// The options that name another file of requirements, or one with constraints.
+/// The options that name another requirements file, or a constraints file.
 const FILE_OPTIONS: [&str; 4] = ["--requirement", "--constraint", "-r", "-c"];
 
-/// The texts of a file of requirements and of all files that it names. A file that cannot be read has none: the installing tool
-/// says so.
+/// The texts of a requirements file and of all files that it names. A file that cannot be read is skipped, because the
+/// installing tool reports it.
 pub fn texts(file: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut files = vec![file.to_path_buf()];
@@ -27,7 +27,8 @@ pub fn texts(file: &Path) -> Vec<String> {
     found
 }
 
-/// Whether all packages are named, which always gives the same ones, or nearly so. What is at a path or an address may be another one tomorrow.
+/// Whether all packages are given by name, which nearly always selects the same ones. The package at a path or address
+/// may be another one tomorrow.
 pub fn are_all_named(texts: &[String]) -> bool {
     let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
     let wanted = lines.filter(|line| !line.is_empty() && !line.starts_with('#') && named_file(line).is_none());
@@ -40,7 +41,7 @@ pub fn are_all_named(texts: &[String]) -> bool {
     })
 }
 
-/// The file that a line names, if it is such a line: `-r base.txt`, `--constraint=c.txt`.
+/// The file that a line such as `-r base.txt` or `--constraint=c.txt` names.
 fn named_file(line: &str) -> Option<&str> {
     let line = line.trim();
     let rest = FILE_OPTIONS.iter().find_map(|option| line.strip_prefix(option))?;

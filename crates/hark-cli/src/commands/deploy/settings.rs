@@ -1,4 +1,4 @@
-//! What `[instance]` of `hark.toml` says, with the contents of the files that it names.
+//! The settings in `[instance]` of `hark.toml`, with the contents of the files that it names.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,16 +12,17 @@ use crate::config::ENV_FILE;
 use crate::failure::Failure;
 use crate::project::Project;
 
-/// How long the names and values of environment variables may be together, in bytes, for an AWS Lambda function.
+/// The maximum total size of the names and values of an AWS Lambda function's environment variables, in bytes.
 const ENVIRONMENT_BYTES_MAX: usize = 4096;
 
-/// How much of that Hark's own variables take at most: the names of the instance, its queue and its bucket, and Python's paths.
+/// The most that Hark's own variables take of it: the names of the instance, its queue and its bucket, and Python's
+/// paths.
 const OWN_BYTES_MAX: usize = 500;
 
-/// How many layers an AWS Lambda function may have.
+/// The maximum number of layers of an AWS Lambda function.
 const LAYERS_MAX: usize = 5;
 
-/// How the names of variables begin that AWS Lambda or Hark sets.
+/// The prefixes of the variables that AWS Lambda or Hark sets.
 const RESERVED: [&str; 3] = ["AWS_", "LAMBDA_", "HARK_"];
 
 /// The variables by which a function finds its Python and its packages.
@@ -30,7 +31,7 @@ const KEPT: [&str; 4] = ["LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH"];
 /// The settings of a project's instance.
 ///
 /// # Errors
-/// If a file cannot be read, or a setting does not fit the others.
+/// If a file cannot be read, or settings contradict each other.
 pub fn complete(project: &Project) -> Result<InstanceSettings, Failure> {
     let instance = &project.settings.instance;
     let mut settings = instance.settings.clone();
@@ -73,7 +74,7 @@ fn environment(folder: &Path, named: Option<&Path>) -> Result<BTreeMap<String, S
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if !name.starts_with(|first: char| first.is_ascii_alphabetic()) || !name.bytes().all(is_plain) {
             return Err(wrong(&format!(
-                "`{name}` is no name of a variable: it begins with a letter, and has letters, digits and `_`"
+                "`{name}` cannot be the name of a variable: a name begins with a letter, and has letters, digits and `_`"
             )));
         }
         if RESERVED.iter().any(|start| name.starts_with(start)) {
@@ -92,19 +93,19 @@ fn environment(folder: &Path, named: Option<&Path>) -> Result<BTreeMap<String, S
             "the variables of `{}` have {bytes} bytes, and AWS Lambda allows {ENVIRONMENT_BYTES_MAX}, of which Hark needs {OWN_BYTES_MAX}",
             file.display()
         ));
-        return Err(failure.with_hint("put what is long into a file of the project, or into a bucket"));
+        return Err(failure.with_hint("put long values into a file of the project, or into a bucket"));
     }
     Ok(variables)
 }
 
-/// The policy of a file.
+/// The statements of the policy in a file.
 fn policy(folder: &Path, file: &Path) -> Result<Value, Failure> {
     let wrong = |why: String| {
         Failure::usage(format!("`policy_file` in hark.toml: `{}` {why}", file.display()))
             .with_hint("it must be an IAM policy, such as {\"Version\": \"2012-10-17\", \"Statement\": [...]}")
     };
     let text = fs::read_to_string(folder.join(file)).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let policy: Value = serde_json::from_str(&text).map_err(|error| wrong(format!("is no JSON: {error}")))?;
+    let policy: Value = serde_json::from_str(&text).map_err(|error| wrong(format!("is not JSON: {error}")))?;
     let has_statements = match policy.get("Statement") {
         Some(Value::Array(statements)) => !statements.is_empty(),
         other => other.is_some_and(Value::is_object),

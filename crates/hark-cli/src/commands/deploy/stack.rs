@@ -1,4 +1,4 @@
-//! An instance's stack: what a deployment changes of it, and changing it.
+//! An instance's stack: shows the changes of a deployment, and makes them.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -15,24 +15,25 @@ use crate::failure::Failure;
 use crate::output;
 use crate::render::escape;
 
-/// The longest template that a call may have in it, in bytes. A longer one must be in a bucket.
+/// The maximum size of a template in a call, in bytes. A larger one must be in a bucket.
 const TEMPLATE_BYTES_MAX: usize = 51_200;
 
-/// The state of a stack that could neither be changed nor be put back.
+/// The state of a stack that could neither be changed nor rolled back.
 const CANNOT_ROLL_BACK: &str = "UPDATE_ROLLBACK_FAILED";
 
-/// The types of resources that stay in the account when a template has them no longer: buckets of the project, and earlier code.
+/// The types of resources that stay in the account when a template no longer has them: buckets of the project, and
+/// earlier code.
 const KEPT: [&str; 3] = ["AWS::S3::Bucket", "AWS::Lambda::Version", "AWS::Lambda::Alias"];
 
 /// Changing a stack.
 pub struct Stacking<'a> {
-    /// Where it is.
+    /// The account and region.
     pub account: &'a Account,
-    /// Whether nothing is told of how far it has come.
+    /// Whether no progress is shown.
     pub is_quiet: bool,
-    /// Whether everything is agreed to.
+    /// Whether everything is confirmed in advance.
     pub is_agreed: bool,
-    /// Is given the change that fails, if one does.
+    /// Receives the change that fails, if one does.
     pub failed: &'a OnceCell<FailedChange>,
 }
 
@@ -40,12 +41,13 @@ pub struct Stacking<'a> {
 pub struct FailedChange {
     /// The state in which the stack is left.
     pub status: String,
-    /// What happened to the resources that were the cause.
+    /// The events of the resources that were the cause.
     pub causes: Vec<StackEvent>,
 }
 
 impl Stacking<'_> {
-    /// The stack of an instance, if there is one that can be changed. Remains of one that could not be made are removed.
+    /// The stack of an instance, if there is one that can be changed. The remains of one that could not be created are
+    /// removed.
     ///
     /// # Errors
     /// If another change of it is under way, or it cannot be changed any more.
@@ -67,16 +69,16 @@ impl Stacking<'_> {
             return Ok(None);
         }
         if stack.status == CANNOT_ROLL_BACK {
-            let failed = format!("the stack `{}` could not be put back: {}", name.stack(), stack.reason);
+            let failed = format!("the stack `{}` could not be rolled back: {}", name.stack(), stack.reason);
             return Err(Failure::undone(failed).with_hint(way_out(&name.stack())));
         }
         Ok(Some(stack))
     }
 
-    /// Tells what a new instance consists of, and asks whether it is to be made.
+    /// Shows the parts of a new instance, and asks whether to create it.
     ///
     /// # Errors
-    /// If it is not.
+    /// If the answer is no, or there is nobody to ask.
     pub fn agree_to_make(&self, deployment: &Deployment, package_bytes: usize) -> Result<(), Failure> {
         let template = deployment.template();
         let resources = template["Resources"].as_object().into_iter().flat_map(|resources| resources.values());
@@ -86,7 +88,7 @@ impl Stacking<'_> {
         self.agree("make it?")
     }
 
-    /// Tells how many resources there are of each type.
+    /// Shows the number of resources of each type.
     pub fn say_counts<'k>(&self, mark: char, kinds: impl Iterator<Item = &'k str>) {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         kinds.for_each(|kind| *counts.entry(kind).or_default() += 1);
@@ -95,7 +97,7 @@ impl Stacking<'_> {
         }
     }
 
-    /// Asks a question, unless the answer was given before.
+    /// Asks for confirmation, unless it was given in advance.
     ///
     /// # Errors
     /// If the answer is no, or there is nobody to ask.
@@ -104,9 +106,7 @@ impl Stacking<'_> {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
-            return Err(
-                Failure::usage("nobody can be asked whether to go on").with_hint("`--yes` answers all questions")
-            );
+            return Err(Failure::usage("cannot ask for confirmation").with_hint("`--yes` confirms everything"));
         }
         let mut error = io::stderr();
         let mut answer = String::new();
@@ -118,7 +118,7 @@ impl Stacking<'_> {
         Err(Failure::undone("nothing was changed"))
     }
 
-    /// Makes the stack with the bucket for code alone.
+    /// Creates the stack with only the bucket for code.
     ///
     /// # Errors
     /// If that fails.
@@ -146,11 +146,11 @@ impl Stacking<'_> {
         self.account.buckets.put(bucket, key, package).map_err(failure)
     }
 
-    /// Changes the stack as the deployment says. None if it is so already. A new one was agreed to before. `upload` puts the package
-    /// into the bucket, when that is agreed to.
+    /// Changes the stack to match the deployment. Returns None if it does already. A new stack was confirmed before.
+    /// `upload` puts the package into the bucket after the confirmation.
     ///
     /// # Errors
-    /// If the change is not agreed to, or fails.
+    /// If the change is not confirmed, or fails.
     pub fn change(
         &self,
         deployment: &Deployment,
@@ -166,7 +166,7 @@ impl Stacking<'_> {
             self.account.buckets.put(bucket, "template.json", text.as_bytes()).map_err(failure)?;
             TemplateSource::Url(self.account.buckets.url(bucket, "template.json"))
         };
-        // A name is never used again.
+        // The name of a change set is never reused.
         let change_set = format!("hark-{:x}", System.random());
         let Some(proposed) = self.account.stacks.propose(&name, false, &change_set, &template).map_err(failure)? else {
             return Ok(None);
@@ -234,12 +234,12 @@ impl Stacking<'_> {
             false => causes.iter().map(line).collect::<Vec<_>>().join("\n"),
         };
         let failure = Failure::undone(format!("the instance {} ({}):\n{why}", outcome(stack), stack.status));
-        // A second one would follow from the first.
+        // Other failures would follow from this one.
         let _ = self.failed.set(FailedChange { status: stack.status.clone(), causes });
         if stack.status == CANNOT_ROLL_BACK { failure.with_hint(way_out(name)) } else { failure }
     }
 
-    /// Tells of how far it has come.
+    /// Shows progress.
     pub fn say(&self, text: &str) {
         if !self.is_quiet {
             output::tell(&format!("{}\n", escape::line(text)));
@@ -247,21 +247,21 @@ impl Stacking<'_> {
     }
 }
 
-/// What has become of an instance whose stack was left in this state by a change that failed.
+/// The outcome for an instance whose stack a failed change has left in this state.
 fn outcome(stack: &Stack) -> &'static str {
     match &*stack.status {
-        "ROLLBACK_COMPLETE" => "could not be made; nothing of it is left",
+        "ROLLBACK_COMPLETE" => "could not be created; nothing of it is left",
         "UPDATE_ROLLBACK_COMPLETE" if stack.outputs.contains_key(EDITION_OUTPUT) => "was not changed, and is as before",
-        "UPDATE_ROLLBACK_COMPLETE" => "could not be made; only the bucket of its code is left",
-        CANNOT_ROLL_BACK => "could neither be changed nor be put back",
+        "UPDATE_ROLLBACK_COMPLETE" => "could not be created; only the bucket for its code is left",
+        CANNOT_ROLL_BACK => "could neither be changed nor rolled back",
         "DELETE_FAILED" => "cannot be deleted",
-        _ => "could not be made, and parts of it are left, which the next deployment removes",
+        _ => "could not be created, and parts of it are left, which the next deployment removes",
     }
 }
 
-/// How a stack becomes usable again that could not be put back.
+/// The hint for a stack that could not be rolled back.
 fn way_out(name: &str) -> String {
-    format!("mend what it names, then `aws cloudformation continue-update-rollback --stack-name {name}`")
+    format!("fix the problem that it names, then run `aws cloudformation continue-update-rollback --stack-name {name}`")
 }
 
 fn line(change: &Change) -> String {
@@ -272,7 +272,7 @@ fn line(change: &Change) -> String {
     };
     let note = match (&*change.action, change.is_replaced) {
         ("Remove", _) if KEPT.contains(&&*change.kind) => " (stays, but no longer belongs to the instance)",
-        (_, true) => " (made anew)",
+        (_, true) => " (replaced)",
         _ => "",
     };
     let name = change.physical.as_deref().filter(|_| change.action == "Remove").unwrap_or(&change.logical);

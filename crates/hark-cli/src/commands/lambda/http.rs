@@ -1,7 +1,7 @@
 //! HTTP requests: the result of a session is the response.
 //!
-//! A client waits for seconds, and a session may take days. So the response is given as soon as the first thread has its result, or when no
-//! client would wait longer; what runs here goes on after that, as in any invocation.
+//! A client waits for seconds, and a session may take days. So the response is sent as soon as the first thread has its
+//! result, or when no client would wait longer. The threads that run here continue after that, as in any invocation.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -20,7 +20,8 @@ use crate::output;
 use crate::report::{Json, write_value};
 use crate::storage;
 
-/// How long a client waits at most. The API gives up after 30 seconds, a part of which may pass before the function begins.
+/// The maximum time that a client waits. The API gives up after 30 seconds, some of which may pass before the function
+/// begins.
 const RESPONSE_TIME_MAX: Duration = Duration::from_secs(25);
 
 /// The pauses between two looks for a result, which become longer.
@@ -28,7 +29,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_millis(800);
 
 impl Function {
-    /// Starts a session, runs of it what fits into this invocation, and responds meanwhile.
+    /// Starts a session, runs as much of it as fits into this invocation, and responds meanwhile.
     pub(super) fn respond(
         &self,
         start: StartOfSession,
@@ -53,7 +54,7 @@ impl Function {
     }
 }
 
-/// Who waits for a response.
+/// A request that waits for its response.
 struct Client<'a> {
     begun: &'a Begun,
     records: &'a dyn SessionStorage,
@@ -62,7 +63,7 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Responds. The channel is closed when nothing of the session runs in this process.
+    /// Responds. The channel is closed when no thread of the session runs in this process any more.
     fn wait(&self, at_rest: &Receiver<()>) -> Result<(), Failure> {
         let (mut pause, mut runs_here) = (PAUSE_MIN, true);
         let response = loop {
@@ -95,7 +96,7 @@ impl Client<'_> {
         let has_failed = match (result, session) {
             (Some(Versioned { record: Record::Future(_, FutureRecord::Failed(_)), .. }), _) => true,
             (_, Some(Versioned { record: Record::Session(session), .. })) => session.state.is_over(),
-            // It was removed.
+            // The session was removed.
             _ => true,
         };
         Ok(has_failed.then(|| response::failed(self.begun.id.as_str())))
@@ -103,7 +104,7 @@ impl Client<'_> {
 
     fn response_of(&self, value: &Value) -> Result<Response, Failure> {
         let response = if is_too_long(value) {
-            // Its JSON would be shortened.
+            // Its JSON would be cut.
             Err("it is too long".to_owned())
         } else {
             response::of_result(json_of(value, &self.begun.program)?.trim_end())

@@ -1,4 +1,4 @@
-//! The answer to an event, which is given once.
+//! The answer to an event, which is sent once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,7 +23,7 @@ impl Reply<'_> {
         Reply { api, event, is_given: AtomicBool::new(false) }
     }
 
-    /// Answers, with JSON. The process may go on afterwards: Lambda freezes it when it asks for the next event.
+    /// Answers with JSON. The process may continue afterwards: Lambda freezes it only when it asks for the next event.
     ///
     /// # Errors
     /// If the interface of Lambda cannot be used.
@@ -32,7 +32,7 @@ impl Reply<'_> {
         self.api.answer(self.event, answer)
     }
 
-    /// Says that the event could not be handled. If it is answered already, only the log tells.
+    /// Reports that the event could not be handled. If it was answered already, the error is only in the log.
     ///
     /// # Errors
     /// If the interface of Lambda cannot be used.

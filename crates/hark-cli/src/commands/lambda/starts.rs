@@ -21,7 +21,7 @@ use crate::report::{self, Json};
 use crate::storage;
 use crate::value;
 
-/// A session that an event has started, now or when it was delivered before.
+/// A session that an event has started, now or at an earlier delivery.
 pub(super) struct Begun {
     pub id: SessionId,
     pub program: Arc<Program>,
@@ -30,7 +30,7 @@ pub(super) struct Begun {
 }
 
 impl Function {
-    /// Starts a session, and runs of it what fits into this invocation. Returns the answer, which is JSON.
+    /// Starts a session, and runs as much of it as fits into this invocation. Returns the answer, which is JSON.
     pub(super) fn start(&self, start: StartOfSession, request: &str) -> Result<String, Failure> {
         if !start.waits {
             return self.leave(start, request);
@@ -47,7 +47,7 @@ impl Function {
         Ok(json!({ "session": id.as_str() }).to_string())
     }
 
-    /// Starts some sessions, whose keys are known, and runs of them what fits into this invocation.
+    /// Starts some sessions, whose keys are known, and runs as much of them as fits into this invocation.
     pub(super) fn start_all(&self, starts: Vec<StartOfSession>) -> Result<String, Failure> {
         let (mut begun, mut failed) = (Vec::new(), None);
         for start in starts {
@@ -59,7 +59,7 @@ impl Function {
         let first: Vec<Assignment> = begun.iter().filter_map(|begun| begun.first.clone()).collect();
         self.run_assigned(&first)?;
         match failed {
-            // Lambda sends the event again, and then only the others are started.
+            // Lambda sends the event again, and then only the remaining sessions are started.
             Some(failure) => Err(failure),
             None => {
                 let ids: Vec<&str> = begun.iter().map(|begun| begun.id.as_str()).collect();
@@ -87,7 +87,8 @@ impl Function {
                 return Err(Failure::usage(format!("the event's `{name}` is wrong: {wrong}")));
             }
         }
-        // An event that failed, or is delivered twice, has the id of the first request. One that its sender repeats has not.
+        // If Lambda delivers an event again, it has the request id of the first delivery. If the sender repeats it, it
+        // has a new one.
         let key = key.unwrap_or_else(|| key_of_request(named.as_deref().unwrap_or(request)));
         let labels = Labels { key: Some(key), ..Labels::default() };
         let program = self.program.clone().map_or_else(compile, Ok)?;
@@ -97,8 +98,8 @@ impl Function {
         Ok(Start { labels, ..Start::new(program, callee, arguments) })
     }
 
-    /// What has become of a session so far. Lambda does not pass on more than some megabytes, and few readers of JSON know what is deeply
-    /// nested, or no number; then the answer says only how the session stands, and the table has the rest.
+    /// The report of a session so far. Lambda passes on only some megabytes, and few JSON parsers accept deep nesting
+    /// or values such as NaN. In these cases the answer contains only the session's status; the rest is in the table.
     fn report(&self, id: &SessionId) -> Result<String, Failure> {
         let outside = Outside::open(&*self.storage, &System, id).map_err(outside_failure)?;
         let report = outside.report(true).map_err(outside_failure)?;

@@ -1,5 +1,5 @@
-//! `hark resume` and `hark retry` where AWS Lambda functions run the sessions: the command wakes them, and shows a session that is
-//! named as if it ran it.
+//! `hark resume` and `hark retry` where AWS Lambda functions run the sessions: the command wakes the functions, and
+//! shows the given session as if it ran the session itself.
 
 use hark_engine::SessionId;
 use hark_engine::outside::Outside;
@@ -16,7 +16,7 @@ use crate::instance::invocation;
 use crate::output;
 use crate::signals::Interruption;
 
-/// Has the instance look for threads that stand still, and shows this session. Without one it tells which sessions are unfinished.
+/// Runs the instance's recovery, and shows the given session, or else lists the unfinished ones.
 pub fn resume(wanted: &GoOn, store: &Store, only: Option<&SessionId>) -> Result<u8, Failure> {
     let wake = || match store.storage.instance() {
         Some((instance, aws)) => {
@@ -40,7 +40,7 @@ pub fn resume(wanted: &GoOn, store: &Store, only: Option<&SessionId>) -> Result<
     Ok(FINISHED)
 }
 
-/// Does something by which the session goes on, and shows what it prints from then on, and its end.
+/// Does something that makes the session continue, and shows its output from then on, and its end.
 pub fn go_on(
     wanted: &GoOn,
     store: &Store,
