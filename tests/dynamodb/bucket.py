@@ -103,7 +103,7 @@ def checks(place, proxy):
     expect(b"PutObject on bucket `no-such-bucket`: NoSuchBucket" in told, told)
     settings.write_text(settings.read_text().replace("no-such-bucket", "No Bucket"))
     _, told = place.run("sessions", status=1)
-    expect(b"`No Bucket` is no name for a bucket" in told, told)
+    expect(b"`No Bucket` cannot be the name of a bucket" in told, told)
 
 
 def values(place, proxy):

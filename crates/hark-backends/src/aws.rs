@@ -1,8 +1,9 @@
-//! What all calls to AWS share: where the region, the credentials and the endpoints come from, the runtime that waits for the
-//! network, how a request is signed and sent, and whether a failed one is worth another try.
+//! The parts that all calls to AWS share: region, credentials and endpoints, the async runtime, signing and sending a
+//! request, and deciding whether to retry it.
 //!
-//! Only the table has a generated client. The few calls on other services are signed by hand, with the SDK's own signature and HTTP
-//! client (`Service`): each further client would take as long to compile as that of DynamoDB, and would be in every bundle.
+//! Only DynamoDB has a generated client. The few calls to other services are signed with the SDK's own signing crate
+//! and sent with its HTTP client (`Service`), because each further generated client would take as long to compile as
+//! that of DynamoDB, and would be in every package.
 
 mod buckets;
 mod cloudformation;
@@ -48,21 +49,21 @@ pub(crate) use verdict::{Verdict, chain, lacks_credentials, verdict};
 /// How long connecting may take.
 pub(crate) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Pauses between tries: drawn between nothing and a bound, which doubles from the first of these to the second.
+/// Pauses between tries are random, from zero to a bound that doubles from this one to [`PAUSE_MAX`].
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) const PAUSE_MAX: Duration = Duration::from_millis(640);
 
-/// A server at an address of its own does not compare the region in a signature with anything.
+/// The region in signatures for a server that is not AWS, which ignores it.
 pub(crate) const ANY_REGION: &str = "us-east-1";
 
-/// How long a service is looked for that cannot be connected to. It answers no sooner for being asked for longer, and whoever
-/// waits for a command hears nothing meanwhile.
+/// How long connecting to an unreachable service is retried. Longer rarely helps, and the user of a command sees
+/// nothing meanwhile.
 const UNREACHABLE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// OS threads that wait for the network.
 const RUNTIME_THREADS: usize = 2;
 
-/// Which account is used, and where. What is not said here is found in the ways of every AWS SDK: environment, profiles, roles.
+/// The account and the region. Missing settings are found as in every AWS SDK: environment, profiles, roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsSettings {
     /// The region.
@@ -83,7 +84,7 @@ struct Inner {
 }
 
 struct Connected {
-    /// Until this is dropped, which may be in one of its own threads: by a request that was given up.
+    /// Set until this is dropped, which may happen in one of the runtime's own threads, by a request that was given up.
     runtime: Option<Runtime>,
     loaded: SdkConfig,
 }
@@ -97,7 +98,7 @@ impl Drop for Connected {
 }
 
 impl Aws {
-    /// The account that these settings mean. Nothing is asked yet.
+    /// The account that these settings select. Makes no requests yet.
     pub fn new(settings: AwsSettings) -> Aws {
         Aws(Arc::new(Inner { settings, connected: OnceLock::new() }))
     }
@@ -119,13 +120,13 @@ impl Aws {
         Ok(set.filter(|region| !region.is_empty()))
     }
 
-    /// What the environment and the profiles say.
+    /// The configuration from the environment and the profiles.
     pub(crate) fn loaded(&self) -> Result<&SdkConfig, StorageError> {
         Ok(&self.connected()?.loaded)
     }
 
-    /// Where a service is if not at AWS: as a variable of the environment says, such as `AWS_ENDPOINT_URL_LAMBDA`, or what environment and
-    /// profile say for all services.
+    /// The endpoint of a service, if it is not at AWS: from an environment variable such as `AWS_ENDPOINT_URL_LAMBDA`,
+    /// or the one that environment or profile set for all services.
     pub(crate) fn endpoint(&self, service: &str) -> Result<Option<String>, StorageError> {
         let named = env::var(format!("AWS_ENDPOINT_URL_{}", service.to_uppercase())).ok();
         let endpoint = named.or(self.loaded()?.endpoint_url().map(str::to_owned));
@@ -133,7 +134,8 @@ impl Aws {
         Ok(endpoint)
     }
 
-    /// The credentials for a server on this machine where no others are named: it takes any, and an SDK asks none without.
+    /// The credentials for a server on this machine, if there are no others: the server accepts any, but the SDK sends
+    /// no request without.
     pub(crate) fn local_credentials(&self, endpoint: &str) -> Option<Credentials> {
         let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
         let is_local = ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local));
@@ -147,7 +149,7 @@ impl Aws {
     }
 }
 
-/// Where a service is looked for, as messages name it.
+/// The place of a service, for messages.
 pub(crate) fn place_of(endpoint: Option<&str>, region: Option<&Region>) -> String {
     match endpoint {
         Some(endpoint) => format!("the endpoint `{endpoint}`"),
@@ -155,7 +157,7 @@ pub(crate) fn place_of(endpoint: Option<&str>, region: Option<&Region>) -> Strin
     }
 }
 
-/// The SDK shows the whole request to someone who has forgotten the scheme.
+/// Checks an endpoint, because the SDK's error for a missing scheme shows the whole request.
 ///
 /// # Errors
 /// If this is not the address of a server.
@@ -188,7 +190,8 @@ pub(crate) fn drawn_below(bound: Duration) -> Duration {
     Duration::from_micros(random() % (bound.as_micros() as u64 + 1))
 }
 
-/// Asks something, and asks again while that may help, so long at most. What is asked must be of the kind that may happen twice.
+/// Makes a request, and repeats it while that may help, for at most this long. The request must be one that may happen
+/// twice.
 pub(crate) async fn retried<E: ProvideErrorMetadata, T, F>(
     patience: Duration,
     mut ask: impl FnMut() -> F,

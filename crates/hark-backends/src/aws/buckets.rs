@@ -1,4 +1,4 @@
-//! Buckets of S3 that an instance has: those of its code, and those of its project.
+//! The S3 buckets of an instance: for its code, and for its project.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ impl Buckets {
         self.ask("PutObject", Request { method: "PUT", bucket, key, query: "", body }).map(drop)
     }
 
-    /// Where an object is.
+    /// The URL of an object.
     pub fn url(&self, bucket: &str, key: &str) -> String {
         self.s3.url(&Request { method: "GET", bucket, key, query: "", body: b"" })
     }

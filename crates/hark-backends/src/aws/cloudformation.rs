@@ -1,4 +1,4 @@
-//! Stacks of CloudFormation: what there is, what a template would change, and changing it.
+//! CloudFormation stacks: reads them, proposes changes, and makes them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::thread;
@@ -15,12 +15,12 @@ const VERSION: &str = "2010-05-15";
 /// The type of a stack among those of resources.
 const STACK: &str = "AWS::CloudFormation::Stack";
 
-/// How often it is looked whether something is done.
+/// The interval between two checks whether a change is done.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often at first: an emulator is done at once.
+/// The first interval, because an emulator is done at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// How much of a stack's story is asked for at most: it is told in pages, the last events first.
+/// The maximum number of pages of a stack's events that are read. The last events come first.
 const EVENT_PAGES_MAX: usize = 20;
 
 /// CloudFormation in one account and region.
@@ -31,9 +31,9 @@ pub struct CloudFormation(Query);
 pub struct Stack {
     /// The account that it is in: 12 digits.
     pub account: String,
-    /// Its state, as CloudFormation calls it, such as `UPDATE_COMPLETE`.
+    /// CloudFormation's name for its state, such as `UPDATE_COMPLETE`.
     pub status: String,
-    /// Why it is in that state.
+    /// The reason for this state.
     pub reason: String,
     /// The outputs of its template.
     pub outputs: BTreeMap<String, String>,
@@ -50,7 +50,7 @@ pub struct StackResource {
     pub kind: String,
 }
 
-/// What a template would change.
+/// A change that a template would make to a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// `Add`, `Modify`, `Remove` or `Import`.
@@ -61,7 +61,7 @@ pub struct Change {
     pub physical: Option<String>,
     /// Its type.
     pub kind: String,
-    /// Whether it is made anew, and its contents are lost.
+    /// Whether it is replaced, and its contents are lost.
     pub is_replaced: bool,
 }
 
@@ -74,16 +74,16 @@ pub struct StackEvent {
     pub logical: String,
     /// Its type.
     pub kind: String,
-    /// What became of it, such as `CREATE_FAILED`.
+    /// The result, such as `CREATE_FAILED`.
     pub status: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Where a template is.
+/// A template, or the place where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateSource {
-    /// This is it.
+    /// The template.
     Text(String),
     /// In a bucket.
     Url(String),
@@ -93,7 +93,7 @@ pub enum TemplateSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeSet {
     id: String,
-    /// No other one has it, so that it also tells a repeated request from another one.
+    /// The unique name of the change set, which also identifies repeated requests.
     name: String,
     stack: String,
     /// What it changes.
@@ -101,22 +101,22 @@ pub struct ChangeSet {
 }
 
 impl Stack {
-    /// Whether something is being done to it.
+    /// Whether a change is in progress.
     pub fn is_changing(&self) -> bool {
         self.status.ends_with("_IN_PROGRESS") && !self.is_only_proposed()
     }
 
-    /// Whether it was proposed and never made.
+    /// Whether it was proposed, but never created.
     pub fn is_only_proposed(&self) -> bool {
         self.status == "REVIEW_IN_PROGRESS"
     }
 
-    /// Whether it is as its last change wanted it.
+    /// Whether its last change succeeded.
     pub fn is_complete(&self) -> bool {
         matches!(&*self.status, "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE")
     }
 
-    /// Whether making it failed, so that it can only be deleted.
+    /// Whether its creation failed, so that it can only be deleted.
     pub fn has_never_been(&self) -> bool {
         matches!(&*self.status, "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED")
     }
@@ -219,7 +219,8 @@ impl CloudFormation {
         Ok(found)
     }
 
-    /// Proposes to make a stack, or to change it, as a template says, under a name that was never used. None if it is so already.
+    /// Proposes to create or change a stack to match a template, under a name that was never used. None if there is
+    /// nothing to change.
     ///
     /// # Errors
     /// If the template is refused, or the service cannot be reached.
@@ -240,7 +241,7 @@ impl CloudFormation {
             ("ChangeSetName", name),
             ("ClientToken", name),
             ("ChangeSetType", kind),
-            // The roles have names.
+            // Required because the roles have names.
             ("Capabilities.member.1", "CAPABILITY_NAMED_IAM"),
             source,
         ];
@@ -253,7 +254,7 @@ impl CloudFormation {
             match &*status {
                 "CREATE_COMPLETE" => return Ok(Some(proposed(changes))),
                 "FAILED" => {
-                    // What is left of it is only in the way.
+                    // The failed proposal would only be in the way.
                     let _ = self.withdraw(&proposed(changes));
                     let is_same =
                         reason.contains("didn't contain changes") || reason.contains("No updates are to be performed");
@@ -312,8 +313,8 @@ impl CloudFormation {
         self.0.call("DeleteStack", &[("StackName", stack)], |_| Some(()))
     }
 
-    /// Waits until a change of a stack has ended that was begun after the events in `known`. `tell` is called with each event after
-    /// them, in their order. None if the stack is gone.
+    /// Waits until a change that was begun after the events in `known` has ended. `tell` is called with each later
+    /// event, in order. None if the stack is gone.
     ///
     /// # Errors
     /// If it cannot be asked for.
@@ -328,13 +329,13 @@ impl CloudFormation {
         loop {
             let Some(now) = self.stack(stack)? else { return Ok(None) };
             let events = match self.events(stack) {
-                // It went just after the look at it.
+                // It was deleted since the last check.
                 Err(error) if is_missing(&error) => return Ok(None),
                 events => events?,
             };
             for event in events {
                 if told.insert(event.id.clone()) {
-                    // Just after it has begun, the stack's own state may still be that before.
+                    // Just after a change has begun, the stack's own state may still be the previous one.
                     has_ended |= event.is_end_of(stack);
                     tell(&event);
                 }
@@ -366,7 +367,7 @@ fn account_of(arn: &str) -> &str {
     arn.split(':').nth(4).unwrap_or_default()
 }
 
-/// Whether there is no stack of the name. CloudFormation has no error of its own for that.
+/// Whether the error means that there is no such stack, for which CloudFormation has no separate error.
 fn is_missing(error: &AwsError) -> bool {
     matches!(error, AwsError::Refused { code, why, .. } if code == "ValidationError" && why.contains("does not exist"))
 }
@@ -382,13 +383,13 @@ fn event(member: Node<'_, '_>) -> Option<StackEvent> {
 }
 
 impl StackEvent {
-    /// Whether it tells that a change of the stack has ended.
+    /// Whether it marks the end of a change of the stack.
     fn is_end_of(&self, stack: &str) -> bool {
         self.logical == stack && (self.status.ends_with("_COMPLETE") || self.status.ends_with("_FAILED"))
     }
 
-    /// Whether it tells why a change failed. The stack's own failure does not, nor what was only given up because something else had
-    /// failed.
+    /// Whether it shows the cause of a failed change. The stack's own failure does not, nor that of a resource that was
+    /// given up because another one had failed.
     pub fn is_cause(&self) -> bool {
         self.status.ends_with("_FAILED")
             && self.kind != STACK

@@ -1,4 +1,4 @@
-//! Why a call of an account's own services failed.
+//! Errors of calls to the services of an account.
 
 use std::fmt::Debug;
 
@@ -12,25 +12,25 @@ use serde_json::Value;
 
 use super::chain;
 
-/// A call that did not work.
+/// A call that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AwsError {
-    /// The service does not do it.
+    /// The service refused it.
     #[error("AWS refuses `{action}`: {why} ({code})")]
     Refused {
-        /// What was called.
+        /// The action.
         action: String,
         /// The service's name for the error.
         code: String,
-        /// What it says.
+        /// Its message.
         why: String,
     },
-    /// There was no answer, or none that can be understood.
+    /// There was no answer, or it could not be read.
     #[error("`{action}` failed: {why}")]
     Failed {
         /// What was called.
         action: String,
-        /// What was wrong.
+        /// The reason.
         why: String,
     },
     /// No connection can be made.
@@ -57,8 +57,7 @@ impl AwsError {
     }
 }
 
-/// What an answer in XML says that is an error. S3 and the services of the Query protocol have its code and message at different
-/// depths.
+/// The error in an XML answer. S3 and the services with the Query protocol have code and message at different depths.
 pub(super) fn refusal(body: &[u8]) -> ErrorMetadata {
     let mut told = ErrorMetadata::builder();
     if let Ok(document) = Document::parse(&String::from_utf8_lossy(body)) {
@@ -73,8 +72,8 @@ pub(super) fn refusal(body: &[u8]) -> ErrorMetadata {
     told.build()
 }
 
-/// What an answer in JSON says that is an error. Services have its code in a header or in the body, with an address or a namespace
-/// around it: `ThrottlingException:http://...`, `com.amazonaws.sqs#QueueDoesNotExist`.
+/// The error in a JSON answer. Its code is in a header or in the body, with an address or a namespace around it:
+/// `ThrottlingException:http://...`, `com.amazonaws.sqs#QueueDoesNotExist`.
 pub(crate) fn refusal_in_json(answer: &HttpResponse, body: &[u8]) -> ErrorMetadata {
     let told: Value = serde_json::from_slice(body).unwrap_or_default();
     let status = answer.status().as_u16();

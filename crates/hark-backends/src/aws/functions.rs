@@ -1,4 +1,4 @@
-//! Lambda functions: invoking one, what it answers, and the names of its versions.
+//! Lambda functions: invokes them, and lists their aliases.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::error::refusal_in_json;
 use super::s3::encoded;
 use super::{Aws, AwsError, Request, Service, retried};
 
-/// The maximum number of bytes of the event of an invocation that is waited for.
+/// The maximum size of the event of a synchronous invocation, in bytes.
 pub const EVENT_BYTES_MAX: usize = 6 << 20;
 
 /// How long one try may take: as long as a function may run, and the start of its process.
 const TRY_TIME_MAX: Duration = Duration::from_secs(960);
 
-/// How long an invocation is tried again that is refused, because too many are under way.
+/// How long an invocation is retried if it is refused because too many are running.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All functions of an account.
@@ -31,12 +31,12 @@ pub enum InvocationError {
     /// The function could not be invoked.
     #[error(transparent)]
     Call(#[from] AwsError),
-    /// The function says that it failed, or has ended without an answer.
+    /// The function reported an error, or ended without an answer.
     #[error("the function failed: {message} ({kind})")]
     Function {
         /// The kind of the error.
         kind: String,
-        /// What it says.
+        /// Its message.
         message: String,
     },
 }
@@ -51,8 +51,8 @@ impl Functions {
         Ok(Functions { aws: aws.clone(), service })
     }
 
-    /// Invokes a function and waits for its answer. If the answer is lost it is invoked again, so the event must say what happens
-    /// only once.
+    /// Invokes a function and waits for its answer. If the answer is lost, it is invoked again, so the event must have
+    /// no further effect if it is delivered twice.
     ///
     /// # Errors
     /// If it cannot be invoked, or fails.
@@ -99,7 +99,7 @@ impl Functions {
         format!("{base}/2015-03-31/functions/{path}")
     }
 
-    /// The body of the answer, and whether it is that of a function that failed.
+    /// The body of the answer, and whether the function failed.
     fn ask(&self, action: &str, request: &Request<'_>) -> Result<(bool, Vec<u8>), AwsError> {
         let ask = || async {
             let (answer, body) = self.service.send::<ErrorMetadata>(request).await?;

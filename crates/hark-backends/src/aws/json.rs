@@ -1,4 +1,4 @@
-//! The services that take and give JSON, with the action in a header: CloudWatch Logs and SQS. The *JSON* protocols of AWS.
+//! AWS's *JSON* protocols, with the action in a header: CloudWatch Logs and SQS.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) struct JsonService {
     protocol: JsonProtocol,
 }
 
-/// What calls of a service have in common.
+/// The constants of a service's calls.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JsonProtocol {
     /// The service's name in its domain and in signatures.
@@ -39,7 +39,7 @@ impl JsonService {
         Ok(JsonService { aws: aws.clone(), service, protocol })
     }
 
-    /// Calls an action that may happen twice, again and again while that may help.
+    /// Calls an action that may happen twice, and retries it while that may help.
     pub fn call(&self, action: &str, parameters: &Value) -> Result<Value, AwsError> {
         let JsonProtocol { name, target, content_type } = self.protocol;
         let url = match self.service.endpoint() {

@@ -1,4 +1,4 @@
-//! The services that take forms and answer with XML: CloudFormation and STS. The *Query* protocol of AWS.
+//! AWS's *Query* protocol, with forms as requests and XML as answers: CloudFormation and STS.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::error::refusal;
 use super::s3::encoded;
 use super::{Aws, AwsError, Request, Service, retried};
 
-/// How long one try may take: to propose a change takes a service some seconds.
+/// How long one try may take. Proposing a change takes CloudFormation some seconds.
 const TRY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long a call is tried again.
@@ -31,8 +31,8 @@ impl Query {
         Ok(Query { aws: aws.clone(), service, name, version })
     }
 
-    /// Calls an action, again and again while that may help, and reads the answer. An action that must not
-    /// happen twice has a token among its parameters.
+    /// Calls an action, retries it while that may help, and reads the answer. An action that must not happen twice has
+    /// a token among its parameters.
     pub fn call<T>(
         &self,
         action: &str,

@@ -1,4 +1,4 @@
-//! Queues of SQS: how many messages they have.
+//! SQS queues: counts their messages.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ const PROTOCOL: JsonProtocol =
 /// All queues of an account.
 pub struct Queues(JsonService);
 
-/// The messages of a queue, about: it is not counted exactly.
+/// The approximate numbers of messages in a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueMessages {
     /// Those that can be received.
@@ -37,7 +37,7 @@ impl Queues {
     /// If it cannot be asked.
     pub fn messages(&self, url: &str) -> Result<QueueMessages, AwsError> {
         let answer = self.0.call("GetQueueAttributes", &json!({ "QueueUrl": url, "AttributeNames": ["All"] }))?;
-        // Numbers are texts.
+        // Numbers are strings.
         let number = |name: &str| {
             let text = answer["Attributes"][format!("ApproximateNumberOfMessages{name}")].as_str();
             text.and_then(|text| text.parse().ok()).unwrap_or_default()

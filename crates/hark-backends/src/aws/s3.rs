@@ -1,4 +1,4 @@
-//! One request of S3's API: where it goes, and what is answered.
+//! One request of S3's API: its URL and its answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use roxmltree::Document;
 
 use super::{Aws, Service, error};
 
-/// What is asked of a bucket.
+/// A request to a bucket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
     pub method: &'static str,
     pub bucket: &'a str,
     /// The object's key, of letters that need no encoding. Empty for the bucket itself.
     pub key: &'a str,
-    /// With values that are encoded.
+    /// The query string, with encoded values.
     pub query: &'a str,
     pub body: &'a [u8],
 }
 
-/// An answer that S3 gives instead of what was asked for.
+/// An error that S3 answered.
 #[derive(Debug)]
 pub(crate) struct S3Error(ErrorMetadata);
 
@@ -44,11 +44,11 @@ impl ProvideErrorMetadata for S3Error {
 
 pub(crate) type Answer = Result<Vec<u8>, SdkError<S3Error, HttpResponse>>;
 
-/// A way to S3.
+/// A client for S3.
 pub(crate) struct S3(Service);
 
 impl S3 {
-    /// At this endpoint, or where the environment says. A try may take this long.
+    /// S3 at this endpoint, or the one from the environment. A try may take this long.
     pub fn new(aws: &Aws, endpoint: Option<String>, try_time_max: Duration) -> Result<S3, StorageError> {
         let endpoint = match endpoint {
             Some(endpoint) => Some(endpoint),
@@ -57,7 +57,7 @@ impl S3 {
         Service::new(aws, "s3", endpoint, try_time_max).map(S3)
     }
 
-    /// Where it is, as messages name it.
+    /// Its place, for messages.
     pub fn place(&self) -> &str {
         self.0.place()
     }
@@ -74,8 +74,8 @@ impl S3 {
         Err(SdkError::service_error(error, answer))
     }
 
-    /// Servers at addresses of their own have buckets in the path. S3 itself has them in the name of the host, except those with a
-    /// dot, which its certificates do not cover.
+    /// Servers other than AWS have the bucket in the path. S3 itself has it in the host name, except for a bucket with
+    /// a dot, which S3's certificates do not cover.
     pub fn url(&self, Request { bucket, key, query, .. }: &Request<'_>) -> String {
         let mark = if query.is_empty() { "" } else { "?" };
         if let Some(endpoint) = self.0.endpoint() {
@@ -89,7 +89,7 @@ impl S3 {
     }
 }
 
-/// What an answer says that is an error. One to HEAD says nothing but its status.
+/// The error in an answer. An answer to HEAD has only a status.
 fn refusal(status: u16, request: &Request<'_>, body: &[u8]) -> ErrorMetadata {
     let told = error::refusal(body);
     let code = match (told.code(), request.method, status) {
@@ -114,7 +114,7 @@ pub(crate) fn texts(body: &[u8], within: &[&str]) -> Vec<(String, String)> {
     named.map(|node| (node.tag_name().name().to_owned(), node.text().unwrap_or_default().to_owned())).collect()
 }
 
-/// A text as a query or a form has it: letters, digits and `-_.~` as they are, all others as `%` and two digits (RFC 3986).
+/// Percent-encodes a text for a query or a form (RFC 3986): letters, digits and `-_.~` are left as they are.
 pub(crate) fn encoded(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes()

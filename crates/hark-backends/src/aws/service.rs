@@ -1,4 +1,4 @@
-//! One signed request to a service: where its credentials come from, how it is signed, how long it may take.
+//! Sends one signed request to a service.
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -23,10 +23,10 @@ use tokio::time::timeout;
 
 use super::{ANY_REGION, Aws, CONNECT_TIME_MAX, place_of};
 
-/// Credentials that expire this soon are asked for anew.
+/// Credentials that expire this soon are renewed.
 const CREDENTIALS_TIME_MIN: Duration = Duration::from_secs(300);
 
-/// A service, and the way to it.
+/// A service, and how it is reached.
 pub(crate) struct Service {
     /// Its name in signatures.
     name: &'static str,
@@ -72,12 +72,12 @@ impl Service {
         })
     }
 
-    /// Where it is, as messages name it.
+    /// Its place, for messages.
     pub fn place(&self) -> &str {
         &self.place
     }
 
-    /// Where it is if not at AWS, without a slash at the end.
+    /// Its endpoint if it is not at AWS, without a trailing slash.
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref().map(|endpoint| endpoint.trim_end_matches('/'))
     }
@@ -91,7 +91,7 @@ impl Service {
         if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
     }
 
-    /// Sends a request. Its answer and that one's body; whether it is an error, which the status says, is for the caller to tell.
+    /// Sends a request. Returns the answer and its body; the caller checks the status for errors.
     pub async fn send<E>(&self, request: &Request<'_>) -> Result<(HttpResponse, Vec<u8>), SdkError<E, HttpResponse>> {
         let credentials = self.credentials().await?;
         let signed = signed(request, self.name, &self.region, credentials, SystemTime::now());
@@ -130,7 +130,7 @@ fn signed(
 ) -> Result<HttpRequest, Box<dyn Error + Send + Sync>> {
     let mut settings = SigningSettings::default();
     if service == "s3" {
-        // What S3 does otherwise than all other services.
+        // S3 differs from all other services here.
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;

@@ -1,4 +1,4 @@
-//! What a failed try means: whether it is worth another one, and whether it may have happened.
+//! Judges a failed try: whether to retry it, and whether it may have happened.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -7,20 +7,20 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// What becomes of a try that failed.
+/// What to do about a failed try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It did not happen, and may work if it is tried again.
+    /// Retry it: it has not happened.
     Again,
-    /// The same, but it may have happened.
+    /// Retry it: it may have happened.
     AgainInDoubt,
-    /// Its caller knows what that means.
+    /// Leave it to the caller.
     Callers,
-    /// It will not work.
+    /// Give up.
     Never,
 }
 
-/// What becomes of a try that failed with this error.
+/// What to do about a try that failed with this error.
 pub(crate) fn verdict<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Verdict {
     match error {
         SdkError::ServiceError(service) => {

@@ -1,9 +1,10 @@
-//! Invocation by AWS Lambda functions: a hint is an asynchronous invocation, for some threads together, of the function that their place
-//! needs. Hints for later are messages of a queue, which AWS delays and turns into invocations of the main function.
+//! Invocation by AWS Lambda functions. Hints are sent together as asynchronous invocations of the functions that the
+//! threads' places need. Hints for later are queue messages, which AWS delays and turns into invocations of the main
+//! function.
 //!
-//! Hints are collected while requests are under way, so that those of several commits travel together. Whoever dispatches must flush before
-//! its process ends or is frozen. A hint that cannot be sent is dropped: its thread is due when its lease has run out, and the recovery,
-//! which is invoked now and then, hands it over again.
+//! Hints are collected while requests are in flight, so that the hints of several commits are sent together. A process
+//! must flush before it ends or is frozen. A hint that cannot be sent is dropped: its thread is due when its lease has
+//! expired, and the recovery hands it over again.
 
 mod payload;
 mod runtime;
@@ -24,13 +25,14 @@ pub use payload::{PAYLOAD_BYTES_MAX, THREADS_MAX, Threads};
 pub use runtime::{Invocation, RuntimeApi};
 use sender::Sender;
 
-/// A queue delays its messages no longer. Timers that run out later are found by the recovery.
+/// The maximum delay of a queue message. The recovery finds later timers.
 pub const DELAY_MAX: Duration = Duration::from_secs(900);
 
-/// An invocation that follows from so many others in a row is left to the recovery, so that a mistake costs little.
+/// The maximum length of a chain of invocations that cause each other. The recovery continues longer ones, so that an
+/// endless chain costs little.
 pub const HOPS_MAX: u32 = 10_000;
 
-/// Which function runs the threads of a place.
+/// Chooses the function for the threads of a place.
 pub type FunctionOf = Arc<dyn Fn(&Place) -> String + Send + Sync>;
 
 /// The functions and the queue of an instance.
@@ -38,7 +40,7 @@ pub type FunctionOf = Arc<dyn Fn(&Place) -> String + Send + Sync>;
 pub struct LambdaSettings {
     /// The names of the functions that run threads.
     pub function_of: FunctionOf,
-    /// The version or alias of those with the code of this process, if not the newest.
+    /// Their version or alias with the code of this process, if it is not the newest.
     pub qualifier: Option<String>,
     /// The address of the queue for hints for later, if there is one.
     pub timers: Option<String>,
@@ -49,7 +51,7 @@ pub struct Lambda {
     shared: Arc<Shared>,
 }
 
-/// A function, and the version or alias of it that has the code of a session, if that is not the code of this process.
+/// A function, and its version or alias with the code of a session, if that is not the code of this process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Target {
     function: String,
@@ -65,12 +67,12 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// By the function that they are for.
+    /// The collected hints, by function.
     now: BTreeMap<Target, Vec<Assignment>>,
     later: Vec<(Timestamp, Assignment)>,
-    /// How many invocations in a row have led to this process.
+    /// The length of the chain of invocations that led to this one.
     hops: u32,
-    /// A thread sends what is collected.
+    /// Whether an OS thread is sending the collected hints.
     is_sending: bool,
 }
 
@@ -83,7 +85,7 @@ impl Lambda {
         Lambda { shared: Arc::new(shared) }
     }
 
-    /// An invocation begins that has followed from this many others in a row.
+    /// Notes that an invocation begins, at the end of a chain of this many others.
     pub fn set_hops(&self, hops: u32) {
         self.shared.lock().hops = hops;
     }
@@ -135,7 +137,7 @@ impl Dispatcher for Lambda {
         }
     }
 
-    /// A function runs what is in any pool: beside the functions nobody runs threads of an instance.
+    /// Functions run threads of every pool, because nothing else runs the threads of an instance.
     fn started_pools(&self) -> Option<&Pools> {
         Some(&Pools::All)
     }
@@ -157,7 +159,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what is collected, and what is collected meanwhile.
+    /// Sends the collected hints, and those collected meanwhile.
     fn send_all(&self) {
         loop {
             let mut state = self.lock();

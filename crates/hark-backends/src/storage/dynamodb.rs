@@ -1,8 +1,9 @@
-//! Sessions in a DynamoDB table, or of any server that speaks its API, with large contents in a bucket of S3 if one is set.
+//! Sessions in a DynamoDB table, or on any server with DynamoDB's API, with large contents in an S3 bucket if one is
+//! set.
 //!
-//! Threads are leased, so that one session runs on many machines. What a table looks like is told in `layout`, how a change becomes
-//! calls in `commit`. The engine calls synchronously; the client, and the runtime that waits for its answers, are made when they are
-//! needed first.
+//! Threads are leased, so that one session runs on many machines. `layout` describes the table, `commit` how a change
+//! becomes calls. The engine calls synchronously; the client, and the async runtime that waits for its answers, are
+//! created when they are first needed.
 
 mod api;
 mod batches;
@@ -55,7 +56,7 @@ pub struct DynamoStorage {
     encoded: Encoded,
 }
 
-/// What sessions and catalog share.
+/// The state that sessions and catalog share.
 struct Shared {
     api: Api,
     clock: Clock,
@@ -67,15 +68,15 @@ struct Shared {
 }
 
 impl DynamoStorage {
-    /// A table that is used like this. Nothing is asked of it yet.
+    /// A table with these settings. Makes no requests yet.
     ///
     /// # Errors
-    /// If no table can have this name, or no bucket the one that is named.
+    /// If the name of the table or the bucket is invalid.
     pub fn open(settings: DynamoSettings) -> Result<DynamoStorage, StorageError> {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
         if !(3..=255).contains(&settings.table.len()) || !settings.table.chars().all(is_plain) {
             return Err(StorageError::Permanent(format!(
-                "`{}` is no name for a table: it has 3 to 255 letters, digits and `_-.`",
+                "`{}` cannot be the name of a table: a name has 3 to 255 letters, digits, `_`, `-` and `.`",
                 settings.table
             )));
         }
@@ -100,7 +101,7 @@ impl DynamoStorage {
         Ok(DynamoStorage { shared, encoded })
     }
 
-    /// Sends hints for threads in this way, such as one that starts a process for each.
+    /// Sets the dispatcher of hints, such as one that starts a process for each.
     pub fn set_dispatcher(&mut self, dispatcher: Arc<dyn Dispatcher>) {
         self.encoded.set_dispatcher(dispatcher);
     }
@@ -110,18 +111,18 @@ impl DynamoStorage {
         self.shared.api.aws()
     }
 
-    /// Makes the table unless it is there, and waits until it can be used.
+    /// Creates the table if it does not exist, and waits until it is ready.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub fn create_table(&self) -> Result<Created, StorageError> {
         self.shared.api.wait(self.shared.create_table())
     }
 
-    /// Looks at all that sessions need: the table, its indexes, the clock, and each call.
+    /// Checks everything that sessions need: the table, its indexes, the clock, and each call.
     ///
     /// # Errors
-    /// If not even a client can be made.
+    /// If not even a client can be created.
     pub fn check(&self) -> Result<Vec<Finding>, StorageError> {
         self.shared.api.wait(async { Ok(self.shared.check().await) })
     }
@@ -131,7 +132,7 @@ impl DynamoStorage {
         Arc::new(DynamoRows(self.shared.clone()))
     }
 
-    /// What was asked of DynamoDB so far.
+    /// Counts of the requests to DynamoDB so far.
     pub fn counts(&self) -> DynamoCounts {
         self.shared.api.counter().counts()
     }

@@ -1,4 +1,4 @@
-//! What an invocation for threads is given.
+//! The payload of an invocation for threads.
 
 use hark_engine::Assignment;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// 256 KB as another request.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1_024;
 
-/// The maximum number of threads of one invocation. They share its one Python process, and what waits there for long is handed on.
+/// The maximum number of threads of one invocation. They share its one Python process, and calls that wait there for
+/// long are handed on.
 pub const THREADS_MAX: usize = 16;
 
 /// The version of the payload.
@@ -20,17 +21,17 @@ pub struct Threads {
     hark: u32,
     /// The threads, as texts.
     threads: Vec<String>,
-    /// How many invocations in a row have led to this one.
+    /// The length of the chain of invocations that led to this one.
     hops: u32,
 }
 
 impl Threads {
-    /// Cuts a list of threads into payloads. Threads of one session and one commit, which are next to each other, stay together as far as
-    /// that goes.
+    /// Splits a list of threads into payloads. Threads of one session and one commit, which are adjacent, stay together
+    /// where possible.
     pub fn cut(threads: Vec<Assignment>, hops: u32) -> Vec<Threads> {
         let texts: Vec<String> = threads.iter().map(Assignment::to_string).collect();
         let mut payloads: Vec<Threads> = Vec::new();
-        // Equal shares, so that none waits longer than the others.
+        // Payloads of equal size, so that no thread waits much longer than others.
         let count = texts.len().div_ceil(THREADS_MAX).max(1);
         let share = texts.len().div_ceil(count).max(1);
         let mut bytes = usize::MAX;

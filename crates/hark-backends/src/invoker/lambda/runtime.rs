@@ -1,7 +1,7 @@
-//! The interface of Lambda to the process that runs a function: it asks for one event after the other, and answers each.
+//! Lambda's runtime interface for the process of a function: it requests one event after the other, and answers each.
 //!
-//! The process may be frozen from an answer until the next event. The few requests are made with the HTTP client that calls to AWS use
-//! anyway. The crate `lambda_runtime` would add some twenty others, and a second version of one.
+//! The process may be frozen from an answer until the next event. The few requests use the HTTP client that is there
+//! for calls to AWS. The crate `lambda_runtime` would add some twenty crates, and a second version of one.
 
 use std::env;
 use std::time::Duration;
@@ -38,12 +38,13 @@ pub struct Invocation {
 }
 
 impl RuntimeApi {
-    /// The interface that the environment names, if this process is to run a function.
+    /// The interface that the environment names, if this is the process of a function.
     pub fn of_environment(aws: Aws) -> Option<RuntimeApi> {
         let address = env::var(ADDRESS_VARIABLE).ok().filter(|address| !address.is_empty())?;
         Some(RuntimeApi {
             aws,
-            // Nothing leaves the machine, so nothing is encrypted. An event may come in hours.
+            // Without TLS, because the requests stay on the machine, and without a timeout, because the next event may
+            // come in hours.
             http: Connector::builder().build_http(),
             base: format!("http://{address}/2018-06-01/runtime"),
         })
@@ -70,7 +71,7 @@ impl RuntimeApi {
         self.ask("POST", &format!("invocation/{id}/response"), answer.as_bytes().to_vec(), None).map(drop)
     }
 
-    /// Says that an event could not be handled. If it was sent asynchronously, it comes again.
+    /// Reports that an event could not be handled. If it was sent asynchronously, Lambda delivers it again.
     ///
     /// # Errors
     /// Like [`next`](RuntimeApi::next).
@@ -78,7 +79,7 @@ impl RuntimeApi {
         self.tell_error(&format!("invocation/{id}/error"), kind, message)
     }
 
-    /// Says that the process cannot begin.
+    /// Reports that the process cannot start.
     ///
     /// # Errors
     /// Like [`next`](RuntimeApi::next).

@@ -33,7 +33,7 @@ pub(super) struct Sender {
     aws: Aws,
     settings: LambdaSettings,
     services: OnceLock<Result<Arc<Services>, StorageError>>,
-    /// The targets that are gone. They do not come again, because no alias is used for other code later.
+    /// The targets that no longer exist. They stay gone, because an alias is never reused for other code.
     gone: Mutex<BTreeSet<Target>>,
 }
 
@@ -55,7 +55,7 @@ impl Sender {
         Sender { aws, settings, services: OnceLock::new(), gone: Mutex::default() }
     }
 
-    /// Sends all of these. What cannot be sent is given up.
+    /// Sends all of these. Hints that cannot be sent are dropped.
     pub fn send(&self, now: BTreeMap<Target, Vec<Assignment>>, later: Vec<(Timestamp, Assignment)>, hops: u32) {
         let services = match self.services() {
             Ok(services) => services,
@@ -84,13 +84,13 @@ impl Sender {
         self.services.get_or_init(connect).as_ref().map_err(Clone::clone)
     }
 
-    /// Whether this function can be invoked, and has this version or alias. If nobody can say, it has.
+    /// Whether this function exists and has this version or alias. True if that cannot be determined.
     pub fn reaches(&self, target: Target) -> bool {
         if self.gone.lock().unwrap_or_else(PoisonError::into_inner).contains(&target) {
             return false;
         }
         let Ok(services) = self.services() else { return true };
-        // A function that is invoked like this does not run, but everything else is checked.
+        // A dry run checks everything, but does not run the function.
         let nothing = br#"{"hark":1,"threads":[],"hops":0}"#.to_vec();
         let mut letter = self.invocation(services, &target, nothing);
         letter.headers[0] = ("x-amz-invocation-type", "DryRun");
@@ -125,11 +125,11 @@ fn base(service: &Service, name: &str) -> String {
     }
 }
 
-/// Messages that the queue delivers when their times have come: for each second those of all threads together.
+/// Queue messages that are delivered at their times: one for all hints of each second.
 fn messages(services: &Services, queue: &str, mut later: Vec<(Timestamp, Assignment)>, hops: u32) -> Vec<Letter> {
     later.sort_by_key(|(until, _)| *until);
     let now = System.steady_now();
-    // Rounded up: a message that is early would have to be sent again.
+    // Rounded up, because a message that arrives early would have to be sent again.
     let delay = |until: Timestamp| until.since(now).as_millis().div_ceil(1_000).min(u128::from(DELAY_MAX.as_secs()));
     let mut entries: Vec<Value> = Vec::new();
     for together in later.chunk_by(|(one, _), (next, _)| delay(*one) == delay(*next)) {
@@ -168,7 +168,7 @@ async fn send_all(services: Arc<Services>, letters: Vec<Letter>) -> Result<(), S
     }
 }
 
-/// Sends a letter, and sends it again if it may help: to be delivered twice does no harm.
+/// Sends a letter, and retries it if that may help, because a second delivery does no harm.
 async fn send(services: &Services, letter: &Letter) -> Result<(), String> {
     answer_to(services, letter).await.map_err(|error| match &error {
         SdkError::ServiceError(refused) => refused.err().to_string(),
@@ -189,7 +189,7 @@ async fn answer_to(services: &Services, letter: &Letter) -> Result<(), SdkError<
     retried(PATIENCE, ask).await
 }
 
-/// What an answer says if it is an error. A queue also says so of single messages in an answer that is none.
+/// The error in an answer. A queue also reports failures of single messages in a successful answer.
 fn refusal(answer: &HttpResponse, body: &[u8]) -> Option<ErrorMetadata> {
     if answer.status().is_success() {
         let told: Value = serde_json::from_slice(body).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! The client, made when it is needed first, and how calls are tried again.
+//! The client, created when it is first needed, and the retries of calls.
 //!
-//! The engine calls synchronously; a small runtime beside it waits for the network. The SDK's own retries are off: what may have
-//! happened is not to be repeated by somebody who does not know what it was.
+//! The engine calls synchronously; a small async runtime waits for the network. The SDK's own retries are off, because
+//! it does not know which calls may be repeated when they may have happened.
 
 use std::error::Error;
 use std::future::Future;
@@ -26,10 +26,10 @@ use crate::aws::{
 
 /// How long one try may take.
 pub(super) const TRY_TIME_MAX: Duration = Duration::from_secs(5);
-/// The same for an object, which has a megabyte.
+/// The same for an object, which may have a megabyte.
 const OBJECT_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// How long a call is tried again. Its caller, which knows how long it wants to wait, may make it once more.
+/// How long a call is retried. The caller, which knows how long it wants to wait, may make it again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How many calls of one request are in flight at a time.
@@ -49,7 +49,7 @@ struct Inner {
 
 struct Connected {
     client: Client,
-    /// Where the service is looked for, as messages name it.
+    /// The place of the service, for messages.
     place: String,
 }
 
@@ -77,7 +77,7 @@ impl Api {
         &self.0.counter
     }
 
-    /// Waits for what is done with the client.
+    /// Does something asynchronous with the client, and waits for it.
     pub fn wait<T>(&self, request: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
         self.0.aws.wait(request)
     }
@@ -94,7 +94,7 @@ impl Api {
             .map_err(Clone::clone)
     }
 
-    /// The table, as messages name it.
+    /// The table, for messages.
     pub fn target(&self) -> Target<'_> {
         let place = self.connected().map_or("", |connected| &connected.place);
         Target { kind: TargetKind::Table, name: self.table(), place }
@@ -167,7 +167,7 @@ impl Api {
         }
     }
 
-    /// Does these together, some at a time; their answers are in their order.
+    /// Makes these calls concurrently, some at a time. Returns the answers in the same order.
     pub async fn all<T, F>(requests: impl IntoIterator<Item = F>) -> Result<Vec<T>, StorageError>
     where
         T: Send + 'static,
@@ -191,7 +191,7 @@ impl Api {
     }
 }
 
-/// Where the environment says that the service is. What profiles say the generated client knows itself.
+/// The endpoint from the environment. The generated client reads profiles itself.
 const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
 
 /// A client for the table.

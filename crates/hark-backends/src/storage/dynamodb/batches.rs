@@ -1,8 +1,8 @@
 //! Commits that are too large for one transaction.
 //!
-//! Their new rows, to which nothing refers yet, are written first and name their *batch*. The transaction that follows commits the
-//! batch: from then on they exist. Until then readers leave them out. Whoever finds rows of a batch that nobody has committed in
-//! time first aborts the batch, so that a slow writer's transaction fails, and deletes them then.
+//! Their new rows, to which nothing refers yet, are written first and name their *batch*. The transaction that follows
+//! commits the batch; until then readers ignore the rows. A process that finds rows of a batch that was not committed
+//! in time first aborts the batch, so that a slow writer's transaction fails, and then deletes the rows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -15,16 +15,16 @@ use super::item::{Item, number, number_of, stamp, stamp_of};
 use super::layout::{ItemKey, batch_key};
 use super::requests::{Expression, Written};
 
-/// The batch's attribute that says what became of it.
+/// The batch's attribute with its fate: committed or aborted.
 const FATE: &str = "n";
 const ABORTED: u64 = 0;
 const COMMITTED: u64 = 1;
 
-/// What is known of batches.
+/// The known fates of batches.
 #[derive(Default)]
 pub(super) struct Batches(Mutex<HashMap<ItemKey, bool>>);
 
-/// What a transaction puts to commit a batch, on the condition that it has no fate yet.
+/// The item that a transaction puts to commit a batch, on the condition that the batch has no fate yet.
 pub(super) fn committed(id: &SessionId, batch: Stamp) -> Item {
     fate(id, batch, COMMITTED)
 }
@@ -35,7 +35,7 @@ fn fate(id: &SessionId, batch: Stamp, fate: u64) -> Item {
     item
 }
 
-/// Removes rows of a batch that was aborted. What fails is left: it does not exist for anybody.
+/// Removes the rows of an aborted batch. A row that cannot be removed stays, because readers ignore it.
 pub(super) async fn remove(api: &Api, keys: &[ItemKey], batch: Stamp) {
     let remove = |key: &ItemKey| {
         let (api, key) = (api.clone(), key.clone());
@@ -48,7 +48,7 @@ pub(super) async fn remove(api: &Api, keys: &[ItemKey], batch: Stamp) {
 }
 
 impl Batches {
-    /// Leaves out the items that do not exist: their batches are not committed.
+    /// Removes the items whose batches are not committed.
     pub async fn existing(&self, api: &Api, id: &SessionId, mut items: Vec<Item>) -> Result<Vec<Item>, StorageError> {
         let batch = |item: &Item| stamp_of(item, "b").map(|batch| batch_key(id, batch));
         let batches: HashSet<ItemKey> = items.iter().filter_map(batch).collect();
@@ -69,7 +69,7 @@ impl Batches {
         Ok(items)
     }
 
-    /// Sees to it that a batch is not committed from now on. Answers whether that was possible: it may be committed already.
+    /// Aborts a batch. Returns false if it is already committed.
     pub async fn abort(&self, api: &Api, id: &SessionId, batch: Stamp) -> Result<bool, StorageError> {
         let condition = Expression::new("attribute_not_exists(p)", []);
         match api.put(fate(id, batch, ABORTED), Some(condition)).await? {

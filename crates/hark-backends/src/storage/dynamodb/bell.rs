@@ -1,4 +1,4 @@
-//! Waiting for news that this process itself has.
+//! A bell that other OS threads of this process ring.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// Waits until it rings, or has rung since the last wait, so long at most.
+    /// Waits until it rings, or has rung since the last wait, but at most this long.
     pub fn wait(&self, at_most: Duration) {
         let guard = self.has_rung.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.rings.wait_timeout_while(guard, at_most, |has_rung| !*has_rung);

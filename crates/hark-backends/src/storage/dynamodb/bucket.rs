@@ -1,4 +1,4 @@
-//! The calls that are made on a bucket of S3.
+//! The calls to an S3 bucket.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use super::error::{Failed, Target, TargetKind};
 use super::requests::mistake;
 use crate::aws::s3::{Request, S3Error, encoded, texts};
 
-/// A bucket, and the way to it.
+/// A bucket, and how it is reached.
 #[derive(Clone)]
 pub(super) struct Bucket {
     api: Api,
@@ -34,7 +34,7 @@ impl Bucket {
         Bucket { api: api.clone(), name: name.to_owned() }
     }
 
-    /// Writes an object. To write it again changes nothing, so that it may be repeated.
+    /// Writes an object. This may be repeated, because writing it again changes nothing.
     pub async fn put(&self, key: &str, content: &[u8]) -> Result<(), StorageError> {
         self.ask("PutObject", "PUT", key, "", content).await.map(drop)
     }
@@ -48,12 +48,12 @@ impl Bucket {
         self.ask("DeleteObject", "DELETE", key, "", b"").await.map(drop)
     }
 
-    /// Whether it is there, and may be used.
+    /// Whether it exists and may be used.
     pub async fn check(&self) -> Result<(), StorageError> {
         self.ask("HeadBucket", "HEAD", "", "", b"").await.map(drop)
     }
 
-    /// All objects whose keys begin with this.
+    /// All objects with this prefix.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StorageError> {
         let mut found = Vec::new();
         self.pages(&format!("prefix={}", encoded(prefix)), |texts| {
@@ -70,7 +70,7 @@ impl Bucket {
         Ok(found)
     }
 
-    /// What stands between this and the next slash in keys that begin with this.
+    /// For the keys with this prefix, the parts between it and the next slash.
     pub async fn folders(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
         let mut found = Vec::new();
         self.pages(&format!("delimiter=%2F&prefix={}", encoded(prefix)), |texts| {
@@ -112,9 +112,8 @@ impl Bucket {
         match self.api.call_on(target, name, PATIENCE, is_retryable, || s3.send(request)).await {
             Ok(answer) => Ok(answer),
             Err(Failed::Refused { .. }) => {
-                let text = format!(
-                    "{name} on {target}: the object `{key}` is gone: something has deleted it that is not Hark"
-                );
+                let text =
+                    format!("{name} on {target}: the object `{key}` is gone: something other than Hark has deleted it");
                 Err(mistake(text))
             }
             Err(failed) => Err(failed.into_error(name, target)),

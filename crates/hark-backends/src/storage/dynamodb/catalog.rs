@@ -1,4 +1,4 @@
-//! What a table knows beyond the rows of single sessions.
+//! The catalog of a table: everything beyond the rows of single sessions.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl RowStorage for DynamoRows {
         self.0.api.wait(self.0.program(hash))
     }
 
-    /// Also finishes removals of sessions that were cut off, and removes objects of sessions that have expired.
+    /// Also completes interrupted removals of sessions, and removes objects of expired sessions.
     fn remove_programs(&self) -> Result<(), StorageError> {
         self.0.api.wait(async {
             for left in self.0.api.query(whole(REMOVING.to_owned(), None)).await? {
@@ -99,7 +99,7 @@ impl RowStorage for DynamoRows {
 
     fn wait_for_news(&self, at_most: Duration) -> bool {
         self.0.bell.wait(at_most);
-        // Nobody outside can ring here. What other processes have done is looked at once a second.
+        // Other processes cannot ring here. Their changes are polled once a second.
         false
     }
 
@@ -137,7 +137,7 @@ impl Shared {
             .collect())
     }
 
-    /// The sessions that fit, as the index has them, the newest first.
+    /// The matching sessions, as they are in the index, the newest first.
     pub async fn listed(&self, filter: &Filter) -> Result<Vec<Item>, StorageError> {
         let limit = filter.limit.unwrap_or(usize::MAX);
         if limit == 0 {
@@ -166,7 +166,7 @@ impl Shared {
             async move { api.query_index(LISTING_INDEX, keys, conditions, false, limit).await }
         };
         let mut items: Vec<Item> = Vec::new();
-        // In this order: a session that ends meanwhile is found twice, and otherwise might not be found at all.
+        // In this order, so that a session that ends meanwhile is found twice; otherwise it might not be found at all.
         for is_over in [false, true] {
             if filter.state.is_none_or(|state| state.is_over() == is_over) {
                 let shards = (0..LISTING_SHARDS).map(|shard| listing_shard(is_over, shard));
@@ -199,7 +199,7 @@ impl Shared {
         Ok(true)
     }
 
-    /// Removes what is left of a session whose own row is gone.
+    /// Removes the rest of a session whose own row is gone.
     async fn finish_removal(&self, id: &SessionId) -> Result<(), StorageError> {
         if self.own_row(id).await?.is_none() {
             self.remove_all(id).await?;
@@ -207,7 +207,7 @@ impl Shared {
         self.api.delete(&removing_key(id), None).await.map(drop)
     }
 
-    /// Removes all of a session but its own row.
+    /// Removes everything of a session except its own row.
     async fn remove_all(&self, id: &SessionId) -> Result<(), StorageError> {
         let counter = self.api.get(&counter_key(id)).await?;
         let next = counter.as_ref().and_then(|counter| number_of(counter, "n")).unwrap_or(1);
@@ -218,10 +218,10 @@ impl Shared {
         };
         let items = Api::all(partitions(id, next).into_iter().map(query)).await?;
         let items: Vec<Item> = items.into_iter().flatten().collect();
-        // Before the items that name their buckets.
+        // Objects go before the items that name their buckets.
         objects::remove_all(&self.api, id, &items).await?;
         let keys = items.iter().filter_map(ItemKey::of);
-        // The counter tells which partitions there are, and goes last.
+        // The counter goes last, because it says which partitions there are.
         let counter = counter_key(id);
         self.api.delete_all(keys.filter(|key| *key != own && *key != counter).collect()).await?;
         self.api.delete_all(vec![counter]).await
@@ -233,7 +233,7 @@ fn id_of(item: &Item) -> Result<SessionId, StorageError> {
     text_of(item, "i").and_then(SessionId::parse).ok_or_else(|| damaged(item))
 }
 
-/// Whether a session's own row is one that the filter wants.
+/// Whether a session's own row matches the filter.
 fn fits(item: &Item, filter: &Filter) -> bool {
     let ended = number_of(item, "e");
     filter.state.is_none_or(|state| text_of(item, "a") == Some(state.name()))

@@ -1,8 +1,8 @@
 //! Positions of the history: a hybrid logical clock.
 //!
-//! A position is the time in microseconds and ten random bits. Within a process positions only grow. A row carries the greatest
-//! position that its writer knew, and whoever reads the row goes on from there, so that what follows from something has a greater
-//! position than that, whatever the machines' clocks say.
+//! A position is the time in microseconds and ten random bits. Within a process positions only grow. A row carries the
+//! greatest position that its writer knew, and a process that reads the row continues from there. So an effect has a
+//! greater position than its cause, whatever the machines' clocks say.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,11 +14,12 @@ use crate::surroundings::{System, random};
 
 const RANDOM_BITS: u32 = 10;
 
-/// A position was decided on at most so long before its page can be read; a commit that takes longer gets another one.
+/// The maximum time between choosing a position and the commit of its page. A commit that takes longer gets a new
+/// position.
 pub(super) const POSITION_TIME_MAX: Duration = Duration::from_millis(2_000);
 
-/// The history is settled up to so long ago: the last try of a commit may begin when its position is that old, and take its time; and a
-/// second for clocks that differ.
+/// The history is settled up to this long ago. This covers the age of a position when the last try of a commit begins,
+/// the duration of that try, and a second for clocks that differ.
 const SETTLED_AFTER: Duration = POSITION_TIME_MAX.saturating_add(TRY_TIME_MAX).saturating_add(Duration::from_secs(1));
 
 /// A clock that is further ahead than this is wrong, and is not followed.
@@ -42,7 +43,7 @@ impl Clock {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Another process knew this position.
+    /// Notes a position that another process knew.
     pub fn note(&self, position: u64) {
         if position > self.last() && position <= position_at(System.now().after(AHEAD_MAX)) {
             self.0.fetch_max(position, Ordering::AcqRel);

@@ -1,7 +1,7 @@
-//! A change as calls: one write under a condition, or one transaction.
+//! Makes a change by calls: one conditional write, or one transaction.
 //!
-//! What a transaction has no room for is written before it: new rows, which name their batch (see [`batches`]), and
-//! pieces of pages. Counts of parts go up before and down after.
+//! Data that does not fit into a transaction is written before it: new rows, which name their batch (see [`batches`]),
+//! and pieces of pages. Reference counts of parts are incremented before it and decremented after it.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU64;
@@ -23,15 +23,15 @@ use super::session::Session;
 use super::{Shared, batches};
 use crate::surroundings::random;
 
-/// The most items of a transaction.
+/// The maximum number of items of a transaction.
 const ITEMS_MAX: usize = 100;
-/// The most bytes that are put into one, of which DynamoDB allows 4 MB.
+/// The maximum number of bytes put into one. DynamoDB allows 4 MB.
 const BYTES_MAX: usize = 3 << 20;
 
-/// How often rows are staged in places where an earlier try has left others.
+/// How many times rows are staged if an earlier try has left others in their places.
 const STAGE_TRIES: usize = 3;
 
-/// What is done to an item.
+/// A change of an item.
 #[derive(Debug, Clone)]
 pub(super) enum Deed {
     Put(Item),
@@ -40,12 +40,12 @@ pub(super) enum Deed {
     Check,
 }
 
-/// What must be true of an item.
+/// A condition on an item.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Expected {
     Version(Stamp),
     Absent,
-    /// The session's own row, of which only that it is there.
+    /// The session's own row must exist.
     There,
 }
 
@@ -65,7 +65,7 @@ impl Action {
         })
     }
 
-    /// Whether it is one write that cannot happen twice, however late it is.
+    /// Whether it can be a single write, which cannot happen twice, however late it is.
     pub fn is_write_under_condition(&self) -> bool {
         self.expected.is_some() && !matches!(self.deed, Deed::Check)
     }
@@ -94,7 +94,7 @@ impl Action {
         };
         Ok(match written {
             Written::Done(_) => Outcome::Done,
-            // An earlier try of this call was answered too late.
+            // An earlier try of this call has succeeded, and its answer was lost or late.
             Written::Refused { in_doubt: false, .. } => Outcome::Conflict,
             Written::Refused { found: Some(found), .. } if stamp_of(&found, "v") == Some(writer) => Outcome::Done,
             Written::Refused { .. } | Written::Unknown => Outcome::Unknown,
@@ -135,20 +135,20 @@ impl Action {
     }
 }
 
-/// A change as it is carried out.
+/// A change that is being carried out.
 struct Plan {
     stamp: Stamp,
     actions: Vec<Action>,
-    /// New rows that are written before: there are too many for the transaction.
+    /// New rows that are written beforehand, because there are too many for the transaction.
     staged: Vec<Item>,
-    /// When the batch of these expires.
+    /// When the batch of these rows expires.
     expires: Option<u64>,
     pages: Pages,
-    /// Nothing is expected, so that a session that is not there is gone.
+    /// The change expects nothing of the session, so if the session does not exist, it was removed.
     expects_nothing: bool,
 }
 
-/// Divides changes into runs, in their order, so that no change of a run touches what another one of the run writes.
+/// Divides changes into runs, in order, so that no change touches an item that another change of its run writes.
 pub(super) fn independent_runs(changes: Vec<RowChange>) -> Vec<Vec<RowChange>> {
     let (mut runs, mut run) = (Vec::new(), Vec::new());
     let (mut written, mut touched): (HashSet<Key>, HashSet<Key>) = (HashSet::new(), HashSet::new());
@@ -194,7 +194,7 @@ pub(super) async fn commit(session: &Arc<Session>, change: RowChange) -> Result<
     let outcome = plan(session, change, expires).carry_out(session).await;
     let unused: Vec<_> = match outcome {
         Ok(Outcome::Done) => downs.into_iter().map(|part| (part.name, part.uses)).collect(),
-        // It may have happened, so that what it names must stay.
+        // It may have happened, so the parts that it names must stay.
         Ok(Outcome::Unknown) => Vec::new(),
         Ok(Outcome::Conflict) | Err(_) => ups.into_iter().map(|part| (part.name, -part.uses)).collect(),
     };
@@ -274,9 +274,10 @@ fn plan(session: &Session, change: RowChange, expires: Option<u64>) -> Plan {
     Plan { stamp: change.stamp, actions, staged, expires, pages, expects_nothing: change.expect.is_empty() }
 }
 
-/// Writes rows that exist when their batch is committed. Answers whether it could: there may be others in their places.
+/// Writes rows that become valid when their batch is committed. Returns false if there are others in their places.
 ///
-/// They are written in transactions, whose tokens see to it that none of them is written again when it may be gone already.
+/// They are written in transactions, whose tokens prevent a row that may have been deleted since from being written
+/// again.
 async fn stage(session: &Session, batch: Stamp, mut rows: Vec<Item>) -> Result<bool, StorageError> {
     rows.iter_mut().for_each(|row| drop(row.insert("b".to_owned(), stamp(batch))));
     let (mut chunks, mut chunk, mut bytes) = (Vec::new(), Vec::new(), 0);
@@ -314,7 +315,7 @@ async fn stage_some(shared: &Shared, id: &SessionId, rows: Vec<Item>) -> Result<
                 return Err(StorageError::Transient(text));
             }
             Transacted::Refused { failed, .. } => {
-                // Rows that an earlier try has left make room for these.
+                // Removes rows that an earlier try has left, to make room for these.
                 let places: Vec<ItemKey> =
                     failed.iter().filter_map(|index| actions.get(*index)).map(|action| action.key.clone()).collect();
                 for (key, found) in api.get_all(&places).await? {
@@ -344,7 +345,7 @@ impl Plan {
         if staged.is_empty() {
             return self.finish(session).await;
         }
-        // One of its own for each try: a write of an earlier one that is late belongs to a batch that was aborted.
+        // Each try has its own batch, so that a late write of an earlier try belongs to an aborted one.
         let batch = Stamp(NonZeroU64::MIN | random());
         let mut item = batches::committed(&session.id, batch);
         item.extend(self.expires.map(|expires| ("x".to_owned(), number(expires))));
@@ -357,7 +358,7 @@ impl Plan {
             Err(error) => Err(error),
         };
         if matches!(outcome, Ok(Outcome::Conflict) | Err(_)) {
-            // What an earlier try has left on the way must not commit them any more.
+            // A late transaction of an earlier try must not commit them any more.
             let (api, batches) = (session.api(), &session.shared.batches);
             if batches.abort(api, &session.id, batch).await.unwrap_or(false) {
                 batches::remove(api, &keys, batch).await;

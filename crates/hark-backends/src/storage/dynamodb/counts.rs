@@ -1,18 +1,18 @@
-//! How many API calls were made, and what they cost.
+//! Counts API calls and the units that they take.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// What was asked of DynamoDB so far.
+/// The requests to DynamoDB so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DynamoCounts {
-    /// The calls by their names, tries included.
+    /// The calls by name, retries included.
     pub calls: BTreeMap<&'static str, u64>,
-    /// How many of them were tries after the first one.
+    /// The number of retries among them.
     pub retries: u64,
-    /// The read units that they took, as far as the server says.
+    /// The read units that they took, according to the server.
     pub read_units: f64,
-    /// The write units that they took, as far as the server says.
+    /// The write units that they took, according to the server.
     pub write_units: f64,
 }
 

@@ -1,8 +1,8 @@
-//! Rows that somebody must look at: an index that has only these, spread over shards. It may be late, which only delays.
+//! Due rows: an index that contains only these, spread over shards. The index may lag behind, which only causes delays.
 //!
-//! The index is in the order of times. So priorities order the rows that one look finds, as many of each shard as are asked
-//! for; one that is due later than so many others of its shard is not among them, whatever its priority. Threads of pools
-//! that the process does not serve are filtered out by the table.
+//! The index is ordered by time. So priorities order only the rows that one look finds, which are the first few of each
+//! shard: a row that is due later than these is not among them, whatever its priority. DynamoDB filters out the threads
+//! of pools that the process does not serve.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -23,7 +23,7 @@ use super::requests::{Expression, Filter, Written};
 use super::{Shared, batches};
 use crate::surroundings::System;
 
-/// A row of a batch that nobody has committed for so long was left by a writer that is gone.
+/// If the batch of a row was not committed for this long, its writer was lost.
 const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
 impl DueRows for DynamoRows {
@@ -119,7 +119,7 @@ impl Shared {
         })
     }
 
-    /// The rows in the item of a first thread that has not been written since the start of its session.
+    /// The rows in the item of a first thread that was not written since its session's start.
     fn start_rows(&self, id: &SessionId, thread: &Item) -> Result<Option<StartRows>, StorageError> {
         let Some(own) = thread.get(START).and_then(|own| own.as_m().ok()) else { return Ok(None) };
         if let Some(position) = number_of(thread, "t") {
@@ -129,7 +129,7 @@ impl Shared {
         Ok(Some(StartRows { session: row_of(own)?, thread: row_of(thread)? }))
     }
 
-    /// The next thread number of a session, as it was a moment ago at least, or a greater one.
+    /// The next thread number of a session: its value a moment ago, or a greater one.
     async fn next_number(&self, id: &SessionId) -> Result<u64, StorageError> {
         if let Some(known) = self.next_numbers.get(id) {
             return Ok(known);
@@ -140,7 +140,7 @@ impl Shared {
         Ok(next)
     }
 
-    /// The rows of the index that exist.
+    /// The rows of the index whose batches are committed.
     async fn due_rows(&self, items: Vec<Item>) -> Result<Vec<DueRow>, StorageError> {
         let mut sessions: BTreeMap<SessionId, Vec<Item>> = BTreeMap::new();
         for item in items {
@@ -164,7 +164,7 @@ impl Shared {
         Ok(found)
     }
 
-    /// Removes the rows that a lost writer has left, once their batch cannot be committed any more.
+    /// Removes the rows that a lost writer has left, after their batch was aborted.
     async fn remove_orphans(
         &self,
         session: &SessionId,
@@ -189,8 +189,8 @@ impl Shared {
     }
 }
 
-/// The filter for rows of these pools and this session. A query goes on to the next page until it has found as many rows as
-/// are wanted, so that rows of other pools cost what it takes to read their entries in the index, but hide nothing.
+/// The filter for rows of these pools and this session. A query reads further pages until it has found enough rows, so
+/// rows of other pools cost read units, but hide nothing.
 fn filter_of(kind: DueKind<'_>, only: Option<&SessionId>) -> Option<Filter> {
     let mut parts = Vec::new();
     let mut values = HashMap::new();

@@ -1,4 +1,4 @@
-//! What to tell of the errors of DynamoDB and S3.
+//! Messages for the errors of DynamoDB and S3.
 
 use std::error::Error;
 use std::fmt::{self, Write};
@@ -9,12 +9,12 @@ use hark_engine::StorageError;
 
 use crate::aws::{chain, lacks_credentials};
 
-/// What calls are made on, as messages name it.
+/// The table or bucket of a call, for messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
     pub kind: TargetKind,
     pub name: &'a str,
-    /// Where the service was looked for.
+    /// The place of the service.
     pub place: &'a str,
 }
 
@@ -43,17 +43,17 @@ impl Target<'_> {
     }
 }
 
-/// Why a call has no answer.
+/// The reason why a call has no answer.
 #[derive(Debug)]
 pub(super) enum Failed<E> {
-    /// The service says no, for a reason that its caller deals with. `in_doubt` says that an earlier try may have happened.
+    /// The service refused it for a reason that the caller handles. With `in_doubt` an earlier try may have happened.
     Refused { error: E, in_doubt: bool },
     /// It was given up.
     Lost { error: StorageError, in_doubt: bool },
 }
 
 impl<E> Failed<E> {
-    /// For callers that know no reasons.
+    /// The error for callers that handle no reasons.
     pub fn into_error(self, name: &str, target: Target<'_>) -> StorageError
     where
         E: ProvideErrorMetadata,
@@ -65,7 +65,7 @@ impl<E> Failed<E> {
     }
 }
 
-/// What is told of a try that failed.
+/// The message for a failed try.
 pub(super) fn text<E>(name: &str, target: Target<'_>, error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,

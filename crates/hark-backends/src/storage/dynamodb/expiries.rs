@@ -1,11 +1,11 @@
-//! When sessions expire of which a thread was just taken. A process that opens such a session need not read it.
+//! The expiry times of sessions of which a thread was just taken, so that opening such a session need not read them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hark_engine::SessionId;
 
-/// More are forgotten: they were taken and then not opened.
+/// The maximum number of entries. Sessions that were taken and then not opened would fill the memory.
 const KNOWN_MAX: usize = 10_000;
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ impl Expiries {
         known.insert(id.clone(), expires);
     }
 
-    /// When a session expires, if that is known. It is not needed twice.
+    /// Removes and returns the expiry of a session, if it is known. It is needed only once.
     pub fn take(&self, id: &SessionId) -> Option<Option<u64>> {
         self.lock().remove(id)
     }

@@ -1,5 +1,5 @@
-//! A session's history: pages in the order of their positions, spread over some partitions. A page that is larger than an item may
-//! be is cut into pieces, which are written before it.
+//! A session's history: pages in the order of their positions, spread over some partitions. A page that is too large
+//! for an item is cut into pieces, which are written before it.
 
 use std::borrow::Cow;
 
@@ -11,14 +11,14 @@ use super::layout::{HISTORY_SHARDS, ItemKey, history_partition, page_key, page_p
 use super::pack::{PIECE_BYTES, Packed, pack, unpack};
 use super::requests::Within;
 
-/// How many bytes of pages a transaction has; what is beyond goes into pieces.
+/// The maximum number of bytes of pages in a transaction; the rest goes into pieces.
 const INLINE_BYTES_MAX: usize = 1 << 20;
 
 /// The pages of a commit.
 pub(super) struct Pages {
-    /// What is known of each before it has a position.
+    /// The items, which do not have positions yet.
     heads: Vec<Item>,
-    /// What is written before.
+    /// The pieces, which are written beforehand.
     pub pieces: Vec<Item>,
 }
 
@@ -67,7 +67,7 @@ impl Pages {
     }
 }
 
-/// The pages after this position, so many at most.
+/// The pages after this position, at most this many.
 pub(super) async fn read(
     api: &Api,
     id: &SessionId,

@@ -82,7 +82,7 @@ pub(super) fn stamp_of(item: &Item, name: &str) -> Option<Stamp> {
     number_of(item, name).and_then(NonZeroU64::new).map(Stamp)
 }
 
-/// What a row is as an item, without its key.
+/// A row as an item, without its key.
 pub(super) fn row_item(id: &SessionId, key: &Key, row: &Row) -> Item {
     let mut item = Item::from([("v".to_owned(), stamp(row.stamp)), ("q".to_owned(), number(row.seal.into()))]);
     if !row.summary.is_empty() {
@@ -117,7 +117,7 @@ pub(super) fn row_item(id: &SessionId, key: &Key, row: &Row) -> Item {
     item
 }
 
-/// A session's own row as an attribute of its first thread, unless it is large: without what indexes find it by.
+/// A session's own row as an attribute of its first thread, unless it is large. The attributes for indexes are omitted.
 pub(super) fn start_of(id: &SessionId, own: &Row) -> Option<AttributeValue> {
     let mut item = row_item(id, &Key::Session, own);
     item.retain(|name, _| !["l", "i"].contains(&name.as_str()));
@@ -155,10 +155,10 @@ pub(super) fn key_of(item: &Item) -> Result<Key, StorageError> {
 pub(super) fn damaged(item: &Item) -> StorageError {
     let place =
         ItemKey::of(item).map_or_else(String::new, |key| format!(" {:?} in partition `{}`", key.sort, key.partition));
-    StorageError::Permanent(format!("the item{place} is damaged: something has changed it that is not Hark"))
+    StorageError::Permanent(format!("the item{place} is damaged: something other than Hark has changed it"))
 }
 
-/// How large an item is as DynamoDB counts it, roughly.
+/// The approximate size of an item as DynamoDB counts it.
 pub(super) fn size_of(item: &Item) -> usize {
     let size = |value: &AttributeValue| match value {
         AttributeValue::S(text) => text.len(),

@@ -1,4 +1,4 @@
-//! Where things are in the table.
+//! The layout of the table.
 //!
 //! | partition `p` | sort key `r` | item |
 //! |---|---|---|
@@ -31,17 +31,17 @@ pub(super) const SORT: &str = "r";
 pub(super) const DUE_INDEX: &str = "due";
 pub(super) const LISTING_INDEX: &str = "listing";
 
-/// How many threads are neighbors in a partition.
+/// The number of neighboring threads in a partition.
 const THREADS_TOGETHER: u64 = 64;
-/// How many partitions a session's threads have at most.
+/// The maximum number of partitions for a session's threads.
 pub(super) const BUCKETS: u64 = 64;
-/// How many partitions a session's history has.
+/// The number of partitions for a session's history.
 pub(super) const HISTORY_SHARDS: u64 = 2;
-/// How many partitions a session's parts have.
+/// The number of partitions for a session's parts.
 pub(super) const PART_SHARDS: u64 = 8;
-/// How many partitions the index of due rows has for each kind.
+/// The number of partitions of the index of due rows, for each kind.
 pub(super) const DUE_SHARDS: u64 = 8;
-/// How many partitions the index of sessions has for those that are over, and for the others.
+/// The number of partitions of the index of sessions for finished sessions, and for the others.
 pub(super) const LISTING_SHARDS: u64 = 8;
 
 pub(super) const COUNTER: [u8; 2] = [0, 0];
@@ -79,7 +79,7 @@ fn bucket_of(key: &Key) -> u64 {
     number / THREADS_TOGETHER % BUCKETS
 }
 
-/// How many buckets there are where this thread number is the next one.
+/// The number of buckets if this is the next thread number.
 pub(super) fn buckets_before(next: u64) -> u64 {
     next.div_ceil(THREADS_TOGETHER).clamp(1, BUCKETS)
 }
@@ -114,7 +114,7 @@ pub(super) fn page_sort(position: u64) -> Vec<u8> {
     [&[PAGE][..], &position.to_be_bytes()].concat()
 }
 
-/// The piece of a large page, the numbers of which are the page's in its commit and its own.
+/// The key of a piece of a large page, by the number of the page in its commit and that of the piece.
 pub(super) fn page_piece_key(id: &SessionId, stamp: Stamp, page: u32, piece: u32) -> ItemKey {
     let partition = history_partition(id, stamp.0.get() % HISTORY_SHARDS);
     let parts = [&[PAGE_PIECE][..], &stamp.0.get().to_be_bytes(), &page.to_be_bytes(), &piece.to_be_bytes()];
@@ -155,7 +155,7 @@ pub(super) fn removing_key(id: &SessionId) -> ItemKey {
     ItemKey { partition: REMOVING.to_owned(), sort: id.as_str().as_bytes().to_vec() }
 }
 
-/// All partitions that may have something of a session with this next thread number.
+/// All partitions that may contain items of a session with this next thread number.
 pub(super) fn partitions(id: &SessionId, next: u64) -> Vec<String> {
     let rows = (0..buckets_before(next)).map(|number| bucket(id, number));
     let history = (0..HISTORY_SHARDS).map(|shard| history_partition(id, shard));
@@ -169,7 +169,7 @@ pub(super) fn due_partition(id: &SessionId, key: &Key) -> Option<String> {
         Key::Todo(_) | Key::Cascade(_) => DueKind::Leftovers,
         _ => return None,
     };
-    // A thread and its mailbox have the same.
+    // A thread and its mailbox are in the same partition.
     Some(due_shard_of(kind, id, bucket_of(key)))
 }
 
@@ -200,7 +200,7 @@ pub(super) fn listing_shard(is_over: bool, shard: u64) -> String {
     format!("{}{shard}", if is_over { 'o' } else { 'r' })
 }
 
-/// FNV-1a. Every release must find the rows of every other one by it.
+/// FNV-1a. It must never change, because every release must find the rows of every other one.
 fn hash_of(bytes: impl IntoIterator<Item = u8>) -> u64 {
     let hash = bytes
         .into_iter()

@@ -1,7 +1,7 @@
-//! The next thread numbers of sessions, as they were a moment ago.
+//! A cache of the next thread numbers of sessions.
 //!
-//! They tell which partitions a session has, and so where to look for its due threads. Such a look happens after most steps, and
-//! only finds later what another process has just started in a new partition if the number is a little too low.
+//! They determine a session's partitions, and so where to look for its due threads, which happens after most steps. If
+//! a number is a little too low, threads that another process has just started in a new partition are only found later.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

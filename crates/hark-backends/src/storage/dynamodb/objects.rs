@@ -1,11 +1,12 @@
-//! Large contents as objects in a bucket of S3.
+//! Large contents as objects in an S3 bucket.
 //!
-//! An object's name is that of the part, and a number that its writer has drawn: `TABLE/SESSION/PART.NUMBER.INDEX`. So to write it
-//! again changes nothing, and whoever deletes a part that nothing uses any more deletes no object of a process that is writing the
-//! same part anew. The part's item says which bucket has the objects: others read and delete them whatever their settings say.
+//! An object's name consists of the name of the part and a random number of its writer:
+//! `TABLE/SESSION/PART.NUMBER.INDEX`. So writing it again changes nothing, and a process that deletes an unused part
+//! deletes no object of a process that is writing the same part again. The part's item names the bucket, so that others
+//! read and delete the objects whatever their settings are.
 //!
-//! A process that is lost between its objects and their item leaves objects that no item names. They go with the session; those of
-//! a session that has expired, or that never began, go when somebody prunes.
+//! A process that is lost after writing objects and before writing their item leaves objects that no item names. They
+//! are removed with the session. Those of a session that has expired, or that never began, are removed by `prune`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,17 +21,18 @@ use super::item::{Item, damaged, text_of};
 use super::layout::row_key;
 use crate::surroundings::random;
 
-/// Fewer bytes stay in the part's item, where they cost less: writing an object costs as much as 8 KB there.
+/// Smaller contents stay in the part's item, where they cost less: writing an object costs as much as writing 8 KB
+/// there.
 pub(super) const OBJECT_BYTES_MIN: usize = 16 << 10;
-/// The most bytes of an object.
+/// The maximum size of an object in bytes.
 const OBJECT_BYTES_MAX: usize = 1 << 20;
 
-/// Younger objects may belong to a session that somebody begins or imports.
+/// Younger objects may belong to a session that is being started or imported.
 const ABANDONED_AGE: Duration = Duration::from_secs(86_400);
-/// How many sessions are looked for at a time.
+/// The number of sessions looked up at a time.
 const SESSIONS_TOGETHER: usize = 100;
 
-/// Where a part's objects are, as the part's item has it.
+/// The place of a part's objects, as in the part's item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Objects {
     bucket: String,
@@ -39,7 +41,7 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// What the attribute `o` of an item says.
+    /// Reads the attribute `o` of an item.
     pub fn of(item: &Item) -> Result<Option<Objects>, StorageError> {
         let Some(text) = text_of(item, "o") else { return Ok(None) };
         let mut parts = text.split('/');
@@ -100,12 +102,12 @@ impl Objects {
     }
 }
 
-/// Whether contents of this size go into a bucket, and into which.
+/// The bucket for contents of this size, if they go into one.
 pub(super) fn bucket_for(api: &Api, bytes: usize) -> Option<&str> {
     api.settings().bucket.as_deref().filter(|_| bytes >= OBJECT_BYTES_MIN)
 }
 
-/// What the names of all objects of a session begin with.
+/// The prefix of the names of a session's objects.
 fn folder(api: &Api, id: &SessionId) -> String {
     format!("{}/{id}/", api.table())
 }
@@ -118,8 +120,8 @@ async fn delete_all(bucket: &Bucket, keys: impl IntoIterator<Item = String>) -> 
     Api::all(keys.into_iter().map(delete)).await.map(drop)
 }
 
-/// Removes all objects of a session whose own row is gone: in the buckets that its items name, and in the one that this process
-/// writes to, in which a lost process may have left some.
+/// Removes all objects of a session whose own row is gone: in the buckets that its items name, and in this process's
+/// bucket, where a lost process may have left some.
 pub(super) async fn remove_all(api: &Api, id: &SessionId, items: &[Item]) -> Result<(), StorageError> {
     let mut buckets: BTreeSet<String> = api.settings().bucket.iter().cloned().collect();
     for item in items {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use hark_engine::StorageError;
 
-/// The most bytes that are put into one item, of which DynamoDB allows 400 KB.
+/// The maximum number of bytes put into one item. DynamoDB allows 400 KB.
 pub(super) const PIECE_BYTES: usize = 350_000;
 
 /// Fewer bytes are not worth compressing.

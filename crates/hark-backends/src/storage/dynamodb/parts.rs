@@ -1,9 +1,9 @@
-//! Pieces of large contents, and pickles, with their counts of uses.
+//! Parts: pieces of large contents, and pickles, with their reference counts.
 //!
-//! A part is one item, with its count, unless it is larger than an item may be: then its pieces are written first, under a number of
-//! their own, and the item names that number. Where there is a bucket, large parts are objects there (`objects.rs`), which the item names
-//! likewise. So a part whose item is there is whole. It is deleted under the condition that its count is 0, so that a part that
-//! somebody begins to use in this moment stays.
+//! A part is one item with its count. If it is too large for an item, its pieces are written first, under a random
+//! number, and the item names that number. If there is a bucket, large parts are objects there (`objects.rs`), which
+//! the item names likewise. So a part whose item exists is complete. It is deleted on the condition that its count is
+//! 0, so that a part that is just being used again stays.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -21,13 +21,13 @@ use super::pack::{PIECE_BYTES, Packed, pack, unpack};
 use super::requests::{Expression, Within, Written};
 use crate::surroundings::random;
 
-/// The parts that are known to be there: they need not be sent again.
+/// The parts that are known to be stored, and need not be sent again.
 #[derive(Default)]
 pub(super) struct KnownParts(Mutex<HashSet<PartName>>);
 
-/// How many parts are read in one batch.
+/// The maximum number of parts read in one batch.
 const READ_TOGETHER: usize = 50;
-/// How often a count is taken down that was throttled.
+/// How many times decrementing a count is tried if it is throttled.
 const DOWN_TRIES: u32 = 5;
 
 impl KnownParts {
@@ -49,7 +49,7 @@ impl KnownParts {
     }
 }
 
-/// What expires with its session.
+/// Adds the expiry of the session to an update.
 fn with_expiry(update: &str, expires: Option<u64>) -> Expression {
     match expires {
         Some(expires) => Expression::new(format!("{update}, x = :x"), [(":x", number(expires))]),
@@ -57,7 +57,7 @@ fn with_expiry(update: &str, expires: Option<u64>) -> Expression {
     }
 }
 
-/// Counts the use of a part up, and writes it if it is not there.
+/// Increments the count of a part, and writes the part if it does not exist.
 pub(super) async fn count_up(
     api: &Api,
     id: &SessionId,
@@ -109,7 +109,7 @@ pub(super) async fn count_up(
     match api.update(&key, update, None, PATIENCE).await? {
         Written::Done(after) => {
             known.note(*name);
-            // Another process that began to use the part at the same time was faster.
+            // Another process has stored the part at the same time.
             if let Some(mine) =
                 written.filter(|mine| after.is_some_and(|after| text_of(&after, "o") != Some(&mine.text())))
             {
@@ -121,13 +121,13 @@ pub(super) async fn count_up(
     }
 }
 
-/// One that may be counted may be counted twice: a count is never too low.
+/// The error for a lost answer. A use may then be counted twice, but a count is never too low.
 fn not_counted(api: &Api) -> StorageError {
     StorageError::Transient(format!("UpdateItem on table `{}` was not answered", api.table()))
 }
 
-/// Counts the use of a part down, once at most, and removes it if nothing uses it any more. What fails is left: a count that is too
-/// high goes with the session.
+/// Decrements the count of a part, at most once, and removes the part if nothing uses it any more. If this fails, the
+/// count stays too high, and the part is removed with its session.
 pub(super) async fn count_down(api: &Api, id: &SessionId, known: &KnownParts, name: &PartName, uses: i64) {
     for _ in 0..DOWN_TRIES {
         match try_count_down(api, id, known, name, uses).await {
@@ -149,7 +149,7 @@ async fn try_count_down(
 ) -> Result<(), StorageError> {
     let key = part_key(id, name);
     let update = Expression::new("ADD n :u", [(":u", signed(uses))]);
-    // An error says that it did not happen.
+    // After an error it has not happened.
     let Written::Done(Some(after)) = api.update(&key, update, Some("attribute_exists(p)"), Duration::ZERO).await?
     else {
         return Ok(());
@@ -161,7 +161,7 @@ async fn try_count_down(
     remove(api, id, name).await.or_else(left_over)
 }
 
-/// What cannot be removed goes with the session.
+/// A part that cannot be removed now is removed with its session.
 fn left_over(error: StorageError) -> Result<(), StorageError> {
     debug!(%error, "a part that nothing uses is left");
     Ok(())
@@ -190,7 +190,7 @@ async fn pieces(
     api.query(within).await
 }
 
-/// The bytes of these parts, where they are there.
+/// The bytes of those of these parts that exist.
 pub(super) async fn read(api: &Api, id: &SessionId, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
     let items = |some: &[PartName]| {
         let keys: Vec<_> = some.iter().map(|name| part_key(id, name)).collect();

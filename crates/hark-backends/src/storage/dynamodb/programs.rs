@@ -1,7 +1,7 @@
-//! Programs. Each is stored once, however many sessions have it, and removed once none has it.
+//! Programs. Each is stored once, however many sessions use it, and removed when none does.
 //!
-//! A list of programs says when each was last written. A process that begins sessions writes their program again after
-//! [`FRESH`], and a program that no session has is removed only if it was not written for [`UNUSED`]. So no program is
+//! A list of programs says when each was last written. A process that starts sessions writes their program again after
+//! [`FRESH`], and a program that no session uses is removed only if it was not written for [`UNUSED`]. So no program is
 //! removed while a process begins a session with it and relies on having written it.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use crate::surroundings::System;
 
 /// How long a process relies on having written a program.
 const FRESH: Duration = Duration::from_secs(3_600);
-/// How long a program stays that no session has.
+/// How long a program that no session uses stays.
 const UNUSED: Duration = Duration::from_secs(86_400);
 
 /// When this process last wrote each program.
@@ -66,7 +66,7 @@ impl Shared {
             item.insert("m".to_owned(), number(count as u64));
             item
         };
-        // The first piece says how many there are, and is written last.
+        // The first piece contains the number of pieces, and is written last.
         for index in (1..count).rev() {
             self.api.put_all(vec![piece(index)]).await?;
         }
@@ -85,7 +85,7 @@ impl Shared {
         unpack(packed, number_of(&first, "z") == Some(1)).map(Some)
     }
 
-    /// Removes the programs that no session has and that were not written for long.
+    /// Removes the programs that no session uses and that were not written for [`UNUSED`].
     pub async fn remove_unused_programs(&self) -> Result<(), StorageError> {
         let before = seconds(System.now()).saturating_sub(UNUSED.as_secs());
         let is_old = |listed: &Item| number_of(listed, "t").is_some_and(|written| written < before);
@@ -106,8 +106,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Removes a program unless it was written since this time. What is left if this is cut off is removed by whoever finds the
-    /// program in the list, which it leaves last.
+    /// Removes a program unless it was written since this time. It is removed from the list last, so that an
+    /// interrupted removal is completed later.
     async fn remove_program(&self, hash: &str, before: u64) -> Result<bool, StorageError> {
         let mut keys: Vec<ItemKey> = Vec::new();
         for piece in self.api.query(whole(program_partition(hash), Some("p, r"))).await? {
@@ -115,7 +115,8 @@ impl Shared {
         }
         keys.push(listed_program_key(hash));
         for key in keys {
-            // Each by itself: a process may be writing it again, from the last piece to the first.
+            // One piece at a time, because a process may be writing the program again, from the last piece to the
+            // first.
             let condition = Expression::new("attribute_not_exists(p) OR t < :t", [(":t", number(before))]);
             if !matches!(self.api.delete(&key, Some(condition)).await?, Written::Done(_)) {
                 return Ok(false);

@@ -1,4 +1,4 @@
-//! The calls of DynamoDB's API that are made.
+//! The calls to DynamoDB's API.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -19,32 +19,32 @@ use super::error::Failed;
 use super::item::{Item, bytes, text};
 use super::layout::{ItemKey, PARTITION, SORT};
 
-/// The most keys of one batch of reads.
+/// The maximum number of keys in a batch of reads.
 const KEYS_MAX: usize = 100;
-/// How much more of an index each further request of a query reads that has not found enough.
+/// The factor by which each further request of a query reads more of an index, if the query has not found enough.
 const PAGE_GROWTH: usize = 8;
-/// The most items, and bytes, of one batch of writes.
+/// The maximum numbers of items and bytes in a batch of writes.
 const WRITES_MAX: usize = 25;
 const WRITE_BYTES_MAX: usize = 2 << 20;
-/// How often what a batch has left over is asked for again.
+/// How many times the unprocessed rest of a batch is sent again.
 const ROUNDS_MAX: u32 = 30;
 
-/// What became of a write under a condition.
+/// The outcome of a conditional write.
 #[derive(Debug)]
 pub(super) enum Written {
-    /// It is done. This is the item that was asked for: after an update, before a deletion.
+    /// It is done. This is the requested item: after an update, before a deletion.
     Done(Option<Item>),
-    /// The condition does not hold: this item is there.
+    /// The condition does not hold; this is the existing item.
     Refused { found: Option<Item>, in_doubt: bool },
     /// The answer was lost.
     Unknown,
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug)]
 pub(super) enum Transacted {
     Done,
-    /// Of these items the conditions do not hold.
+    /// The conditions on these items do not hold.
     Refused {
         failed: Vec<usize>,
         in_doubt: bool,
@@ -67,19 +67,20 @@ impl Expression {
     }
 }
 
-/// What leaves out some of the items that a query reads.
+/// A filter on the items that a query reads.
 #[derive(Debug, Clone)]
 pub(super) struct Filter {
     pub expression: Expression,
-    /// Whether it leaves out most of them. Otherwise as many are read first as are wanted, and more in each further request.
+    /// Whether it rejects most of them. Otherwise the first request reads as many items as are wanted, and each further
+    /// one more.
     pub is_sparse: bool,
 }
 
-/// Which items of a partition are asked for.
+/// The items of a partition that are requested.
 #[derive(Debug, Clone)]
 pub(super) struct Within {
     pub partition: String,
-    /// The sort keys, both included.
+    /// The first and the last sort key, both included.
     pub from: Vec<u8>,
     pub to: Vec<u8>,
     /// The attributes, if not all.
@@ -91,7 +92,7 @@ fn never<E>(_: &E) -> bool {
     false
 }
 
-/// Whether a transaction was canceled for reasons that pass.
+/// Whether a transaction was canceled for transient reasons.
 fn is_canceled_for_now(error: &TransactWriteItemsError) -> bool {
     let TransactWriteItemsError::TransactionCanceledException(canceled) = error else { return false };
     let mut codes =
@@ -136,7 +137,7 @@ impl Api {
         Ok(answer.item)
     }
 
-    /// The items that are there of these, by their keys.
+    /// Those of these items that exist, by key.
     pub async fn get_all(&self, keys: &[ItemKey]) -> Result<HashMap<ItemKey, Item>, StorageError> {
         let mut found = HashMap::new();
         let different: HashSet<&ItemKey> = keys.iter().collect();
@@ -277,7 +278,7 @@ impl Api {
         self.delete_and_return(key, condition, ReturnValue::None).await
     }
 
-    /// Deletes an item and answers what it was.
+    /// Deletes an item and returns it.
     pub async fn take(&self, key: &ItemKey, condition: Expression) -> Result<Written, StorageError> {
         self.delete_and_return(key, Some(condition), ReturnValue::AllOld).await
     }
@@ -311,8 +312,8 @@ impl Api {
         }
     }
 
-    /// Changes an item and answers its new values. It is tried again for so long at most; where that is not at all, it happens once
-    /// or not.
+    /// Changes an item and returns its new values. It is retried for at most this long; with zero, it happens at most
+    /// once.
     pub async fn update(
         &self,
         key: &ItemKey,
@@ -323,7 +324,7 @@ impl Api {
         self.update_and_return(key, update, condition, patience, ReturnValue::UpdatedNew).await
     }
 
-    /// The same, and answers the whole item.
+    /// The same, but returns the whole item.
     pub async fn update_whole(
         &self,
         key: &ItemKey,
@@ -371,7 +372,7 @@ impl Api {
         }
     }
 
-    /// Makes a transaction, which the token tells from all others.
+    /// Makes a transaction, which is identified by the token.
     pub async fn transact(
         &self,
         items: Vec<TransactWriteItem>,
@@ -472,7 +473,7 @@ pub(super) fn mistake(error: impl std::fmt::Display) -> StorageError {
     StorageError::Permanent(error.to_string())
 }
 
-/// What is left over of a batch was throttled.
+/// The unprocessed rest of a batch was throttled.
 async fn pause_before(round: u32) {
     if round > 0 {
         let most = 10 << round.min(6);

@@ -17,19 +17,19 @@ use super::requests::{Expression, Within, Written};
 use super::{Shared, clock, commit, history, parts};
 use crate::surroundings::System;
 
-/// What a scan reads of a row: all but its content.
+/// The attributes that a scan reads: all but the content.
 const SCANNED: &str = "p, r, v, t, q, s, d, u, g, m, b, x";
 
 #[derive(Clone)]
 pub(super) struct DynamoSession(pub Arc<Session>);
 
-/// What is known of a session.
+/// A session of the table.
 pub(super) struct Session {
     pub shared: Arc<Shared>,
     pub id: SessionId,
     /// The next thread number is this one, or greater; 0 if none is known to be reserved.
     next: AtomicU64,
-    /// This process is about to begin it with the first thread, so that there is no counter yet.
+    /// This process is about to start it with the first thread, so there is no counter yet.
     begins: AtomicBool,
     pub known_parts: KnownParts,
     /// See [`expires`](Session::expires), once that is known.
@@ -37,22 +37,22 @@ pub(super) struct Session {
     foreseen: Mutex<Option<Foreseen>>,
 }
 
-/// What was read with the first thread, whose step reads it next: the session's own row, and its next thread number. Both are as
-/// they were when that was read; a step that goes by them expects the versions of thread and session.
+/// Data that was read together with the first thread, because the thread's step needs it next: the session's own row,
+/// and its next thread number. Both may be outdated, so the step expects the versions of thread and session.
 struct Foreseen {
     at: Instant,
     own: Option<Item>,
     next: Option<u64>,
 }
 
-/// The counter of a session is one item, so it is changed once for many threads.
+/// The counter of a session is one item, so numbers are reserved for many threads at a time.
 const NUMBERS_RESERVED_MAX: u64 = 32;
 
-/// Beyond this many, more rows in a request save little, and a program that stops awaiting has read more in vain. One that reads
-/// faster than others finish waits more often, and each time it is woken is another write of the same item.
+/// With more rows in a request little is saved, and more is read in vain if the program stops awaiting. A program that
+/// reads faster than threads finish also waits more often, and each wake is another write of the same item.
 const VALUES_READ_TOGETHER_MAX: usize = 8;
 
-/// How long that is used.
+/// How long such data is used.
 const FORESEEN_TIME_MAX: Duration = Duration::from_millis(500);
 
 fn within(partition: String, bounds: Range<Vec<u8>>, limit: usize) -> Within {
@@ -83,7 +83,7 @@ impl Session {
         &self.shared.batches
     }
 
-    /// The row of an item, which tells how late it is elsewhere.
+    /// The row of an item. Also advances the clock to its writer's.
     fn row(&self, item: &Item) -> Result<Row, StorageError> {
         if let Some(position) = number_of(item, "t") {
             self.shared.clock.note(position);
@@ -92,8 +92,9 @@ impl Session {
         row_of(item)
     }
 
-    /// When all that there is of the session expires, if it does, in seconds since 1970. The process that brings the session into
-    /// the table decides that by its settings. All others read it from the session's rows, whatever their own settings say.
+    /// When the session and all its data expire, if they do, in seconds since 1970. The process that creates or imports
+    /// the session decides this by its settings. All others read it from the session's rows, whatever their own
+    /// settings are.
     pub async fn expires(&self) -> Result<Option<u64>, StorageError> {
         if let Some(known) = self.expires.get() {
             return Ok(*known);
@@ -102,7 +103,7 @@ impl Session {
             true => None,
             false => self.api().get(&row_key(&self.id, &Key::Session)).await?,
         };
-        // One that was moved away may now come back.
+        // A session that was moved away may now come back.
         let expires = match own.filter(|own| text_of(own, "a") != Some(SessionState::Moved.name())) {
             Some(own) => number_of(&own, "x"),
             None => self.api().settings().ttl.map(|ttl| System.now().after(ttl).since(Timestamp(0)).as_secs()),
@@ -155,7 +156,7 @@ impl Session {
     /// The first rows of a range, in the order of their keys, at most `limit`.
     async fn scan(&self, range: &RowRange, limit: usize) -> Result<Vec<(Key, Row)>, StorageError> {
         if let RowRange::Waiters(future) = range {
-            // They are all in one bucket.
+            // All of them are in one bucket.
             let key = row_key(&self.id, &Key::Wait { future: future.clone(), waiter: ThreadId(0) });
             return self.rows(self.api().query(within(key.partition, range.bounds(), limit)).await?).await;
         }
@@ -171,9 +172,10 @@ impl Session {
 
     /// The live threads from this one on, or none if at some moment there was none.
     ///
-    /// Buckets are not read at the same moment, so a thread may start another one in a bucket that has been read, and stop
-    /// before its own is read. Then it leaves its Future. Two readings that find no thread, and equally many Futures, prove
-    /// that no thread lived between them: it would have left its Future between the two readings of its bucket.
+    /// Buckets are not read at the same moment, so a thread may start another one in a bucket that was already read,
+    /// and stop before its own bucket is read. Then it leaves its Future. Two scans that find no thread, and equally
+    /// many Futures, prove that there was no live thread between them, because such a thread would have left its Future
+    /// between the two readings of its bucket.
     async fn threads_if_any(&self, from: ThreadId) -> Result<Vec<(Key, Row)>, StorageError> {
         let last = Key::Future(ThreadId(u64::MAX).into());
         let mut futures_before = None;
@@ -247,7 +249,8 @@ impl Session {
         let key = counter_key(&self.id);
         let mut add = Expression::new("SET n = n + :c", [(":c", number(count))]);
         let mut condition = Some("attribute_exists(n)");
-        // Its first thread may have no row yet: then the session is not written either, and others know nothing of it.
+        // The first thread may have no row yet: then the session is not written either, and other processes do not know
+        // it.
         if self.next.load(Ordering::Acquire) == 0 {
             let base = if self.begins.load(Ordering::Acquire) { 1 } else { self.next_number().await? };
             add = self.counter_from(base, count).await?;
@@ -263,7 +266,7 @@ impl Session {
                     return Ok(next.saturating_sub(count));
                 }
                 Written::Refused { .. } => {
-                    // What there was of the session was removed.
+                    // The session was removed.
                     self.next.store(0, Ordering::Release);
                     self.begins.store(false, Ordering::Release);
                     add = self.counter_from(self.next_number().await?, count).await?;
@@ -287,7 +290,7 @@ impl Session {
         Ok(add)
     }
 
-    /// Sees to it that the numbers of new rows are never handed out: an import writes rows whose numbers nobody has reserved here.
+    /// Reserves the numbers of new rows, because an import writes rows whose numbers were not reserved in this table.
     pub async fn cover(&self, change: &RowChange) -> Result<(), StorageError> {
         let exists = |number: &u64| {
             change.expect.iter().any(|(key, version)| version.is_some() && *key == Key::Live(ThreadId(*number)))
@@ -344,7 +347,7 @@ impl Session {
     }
 }
 
-/// The thread number that a row takes up.
+/// The thread number that a row uses.
 fn number_of_key(key: &Key) -> Option<u64> {
     match key {
         Key::Live(thread) | Key::Broken(thread) | Key::Future(FutureId::Thread(thread)) => Some(thread.0),

@@ -25,7 +25,7 @@ pub struct DynamoSettings {
     pub bucket_endpoint: Option<String>,
     /// How long after its start a session is removed, whatever its state.
     pub ttl: Option<Duration>,
-    /// How long a process may be still before others take the threads that it holds.
+    /// How long a process may be silent before others take the threads that it holds.
     pub lease: Duration,
 }
 

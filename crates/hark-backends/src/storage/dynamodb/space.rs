@@ -12,7 +12,7 @@ use super::layout::{ItemKey, SORT, SPACE};
 use super::requests::{Transacted, Within};
 use crate::surroundings::random;
 
-/// Before each key: DynamoDB has no empty ones.
+/// The prefix of each key, because DynamoDB allows no empty keys.
 const BEFORE: u8 = 1;
 
 fn space_key(key: &[u8]) -> ItemKey {
@@ -50,7 +50,7 @@ impl Space for Shared {
         let mut found = Vec::with_capacity(items.len());
         for item in items {
             let key = bytes_of(&item, SORT).ok_or_else(|| damaged(&item))?;
-            // The end is not within.
+            // The end is excluded.
             if key != to {
                 found.push((key.get(1..).unwrap_or_default().to_vec(), record_of(&item)?));
             }

@@ -1,4 +1,4 @@
-//! Making the table, and seeing whether it is as it must be.
+//! Creates the table, and checks whether it is as it must be.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,29 +22,29 @@ use super::requests::{Expression, Within, mistake};
 /// The attribute with the time when an item expires.
 const EXPIRY: &str = "x";
 
-/// How long making a table may take.
+/// How long creating a table may take.
 const CREATION_TIME_MAX: Duration = Duration::from_secs(300);
-/// How often it is looked whether it is done.
+/// The interval between two checks whether it is ready.
 const CREATION_PAUSE: Duration = Duration::from_millis(500);
 
-/// How far clocks may differ before that is worth telling.
+/// The difference between clocks from which on it is reported.
 const SKEW_MAX: Duration = Duration::from_secs(2);
 
-/// What came of making the table.
+/// The result of creating the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It was made.
+    /// It was created.
     New,
-    /// It was there.
+    /// It existed already.
     Existing,
 }
 
-/// What was looked at, and what is wrong with it.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at.
+    /// The subject of the check.
     pub subject: String,
-    /// What is wrong and what to do about it, if something is.
+    /// The fault and its remedy, if there is one.
     pub fault: Option<String>,
 }
 
@@ -79,7 +79,7 @@ fn index(name: &str, partition: &str, sort: &str, with: &[&str]) -> Result<Globa
 }
 
 impl Shared {
-    /// Makes the table, or sees that it is there, and waits until it can be used.
+    /// Creates the table if it does not exist, and waits until it is ready.
     pub async fn create_table(&self) -> Result<Created, StorageError> {
         let api = &self.api;
         let kinds = [
@@ -146,7 +146,7 @@ impl Shared {
         }))
     }
 
-    /// Looks at all that sessions need.
+    /// Checks everything that sessions need.
     pub async fn check(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let (found, table) = Finding::of(format!("table `{}`", self.api.table()), self.describe().await);
@@ -221,10 +221,10 @@ impl Shared {
         ]
     }
 
-    /// The server's clock is in the head of each answer.
+    /// The server's clock is in a header of each answer.
     async fn fault_of_clock(&self) -> Option<String> {
         let client = self.api.client().ok()?;
-        // An answer that is an error is the one whose head can be seen.
+        // Only the headers of an error can be seen.
         let request = client.describe_table().table_name(format!("{}-that-is-not-there", self.api.table()));
         let Err(SdkError::ServiceError(answer)) = request.send().await else { return None };
         let date = DateTime::from_str(answer.raw().headers().get("date")?, DateTimeFormat::HttpDate).ok()?;
