@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Large values in a bucket of S3, beside a DynamoDB table: that they come back whole, and that nothing of them is left.
+"""Large values in an S3 bucket beside a DynamoDB table: they come back complete, and nothing of them is left behind.
 
     bucket.py HARK
 
@@ -23,9 +23,9 @@ from place import Place, Wrong, expect
 BUCKET = "hark-test"
 # The largest item of a table whose large contents are elsewhere, in base64.
 ITEM_BYTES_MAX = 25_000
-# So many objects a waiting session has at least.
+# A waiting session has at least this many objects.
 OBJECTS_MIN = 30
-# After so many writes of objects a process is killed.
+# A process is killed after this many writes of objects.
 DEATHS = [1, 7, 20, 40]
 EXPECTED = [3_000_000, 2_000_000, True, "open"]
 
@@ -71,7 +71,7 @@ class Project(Place):
         return max(sum(map(size, item.values())) for item in self.items())
 
     def without_bucket(self):
-        """From here on this project's processes know of no bucket."""
+        """From here on this project's settings name no bucket."""
         settings = self.folder / "hark.toml"
         settings.write_text(settings.read_text().replace(f'bucket = "{BUCKET}"\n', ""))
 
@@ -93,7 +93,7 @@ class Project(Place):
 
 
 def checks(place, proxy):
-    """`storage check` makes each call, and says what is wrong."""
+    """`storage check` makes each call, and reports what is wrong."""
     expect(place.ask("storage", "check").count("Object") == 4, place.ask("storage", "check"))
     settings = place.folder / "hark.toml"
     settings.write_text(settings.read_text().replace(BUCKET, "no-such-bucket"))
@@ -107,7 +107,7 @@ def checks(place, proxy):
 
 
 def values(place, proxy):
-    """Objects have what is large, others find them without a setting, and they go with their session."""
+    """Large contents are in objects, which others find without a setting, and which are removed with their session."""
     id = place.wait_at_the_door()
     objects = place.objects()
     expect(len(objects) > OBJECTS_MIN and all(f"/{id}/" in name for name in objects), objects)
@@ -118,7 +118,7 @@ def values(place, proxy):
 
 
 def moving(place, proxy):
-    """A session moves into a file and back, over what it has left there."""
+    """A session moves into a file and back, over the remains that it left there."""
     id = place.wait_at_the_door()
     before = place.objects()
     for source, target in [("dynamodb", "sqlite"), ("sqlite", "dynamodb")]:
@@ -140,7 +140,7 @@ def faults(place, proxy):
 
 
 def deaths(place, proxy):
-    """The process that writes objects is killed, and another one goes on."""
+    """The process that writes objects is killed, and another one continues."""
     for count in DEATHS:
         proxy.counts.clear()
         run = place.start("run", "program.hk", "-f", "whole")
@@ -155,7 +155,7 @@ def deaths(place, proxy):
 
 
 def expiry(place, proxy):
-    """What DynamoDB has removed by itself leaves objects, which `prune` removes once they are a day old."""
+    """When DynamoDB expires a session, its objects stay, and `prune` removes them once they are a day old."""
     place.wait_at_the_door()
     for item in place.items():
         if not item["p"]["S"].startswith("program"):

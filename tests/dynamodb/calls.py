@@ -35,7 +35,7 @@ SESSIONS, STEPS, THREADS = 100, 100, 1000
 # worker polls the index, which does not count here. The worker reads the program once, and looks once a second at what it runs,
 # which on a slow machine is once at most of them.
 LEFT, LEFT_CALLS, WORKER_CALLS = 40, 4, 40
-# What a process takes once: to write its program, to begin, to end, and to look a few times at what others have done.
+# The calls that a process makes once: to write its program, to begin, to end, and to look a few times for changes of others.
 ONCE = 40
 # No item is written by more threads than this.
 WRITES_MAX = 64
@@ -63,11 +63,11 @@ def run(hark, address, folder, words):
 
 
 def left(hark):
-    """Whether sessions that are left to a worker take no more calls than they may."""
+    """Whether sessions that are left to a worker take no more calls than allowed."""
     with tempfile.TemporaryDirectory() as folder, server.running() as direct, \
             server.behind(direct, ["--keys", "p,r", "--units"]) as address:
         Path(folder, "program.hk").write_text("fn noop() { 1 }\n")
-        # So long that no lease is renewed meanwhile.
+        # Long enough that no lease is renewed meanwhile.
         Path(folder, "hark.toml").write_text("[sessions]\nlease = 600\n")
         run(hark, direct, folder, ["storage", "init", "-s", "dynamodb"])
         for _ in range(LEFT):

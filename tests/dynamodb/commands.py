@@ -72,7 +72,7 @@ def promises(place):
 
 
 def breaking(place):
-    """A broken session, and `retry` by the command itself or by a worker."""
+    """A broken session, and its retry by the command itself or by a worker."""
     place.say("run", "program.hk", "-f", "broken", status=1)
     id = place.ask("sessions", "-q").strip()
     place.say("show", id)
@@ -83,7 +83,7 @@ def breaking(place):
     with place.worker():
         id = place.begin("-f", "broken")
         place.until("it breaks", lambda: place.state(id) == "broken")
-        # Whoever is first runs it.
+        # The first process to take it runs it.
         place.run("retry", id)
         place.until("the end", lambda: place.state(id) == "finished")
 
@@ -124,7 +124,7 @@ def resuming(place):
         if place.storage == "dynamodb":
             expect(f"session {id} is held by another process: it continues here within 5 s" in err.decode(), err)
         (place.folder / "left").unlink()
-    # One that a process is at is left to it.
+    # A session that a process runs is left to that process.
     with place.worker():
         id = place.begin("-f", "held")
         place.until("it calls", lambda: "called later" in place.ask("events", "-u", id))
@@ -147,7 +147,7 @@ def cancelling_what_is_lost(place):
 
 
 def keys(place):
-    """`run --key`: of several commands one makes the session, and all print its result."""
+    """`run --key`: one of several commands creates the session, and all print its result."""
     runs = [place.start("run", "-q", "--key", "once", "program.hk", "-f", "tree", "9") for _ in range(4)]
     ends = [run.communicate(timeout=SECONDS_MAX) for run in runs]
     results = [out.decode().split("\n")[-2] for out, _ in ends if out]
@@ -190,7 +190,7 @@ def moving(place):
 
 
 def pruning(place):
-    """`prune` removes what is over, and nothing else."""
+    """`prune` removes finished sessions, and nothing else."""
     for n in range(3):
         place.ask("run", "-q", "program.hk", "-f", "noop", str(n))
     place.ask("run", "-q", "program.hk", "-f", "broken", status=1)
@@ -203,7 +203,7 @@ def pruning(place):
     place.run("resolve", f"{left}/door/1", "1")
     place.run("resume", left)
     if place.storage == "dynamodb":
-        # A program that a session has stays, however old it is.
+        # A program that a session uses stays, however old it is.
         make_programs_old(place)
         place.run("prune", "--older-than", "1h")
         expect("fn door()" not in place.ask("show", left) and place.ask("timeline", left), "its program is gone")
@@ -228,7 +228,7 @@ def make_programs_old(place):
 
 
 def expiring(place):
-    """`--ttl`: all that there is of a session says when it expires; it is refused where nothing would remove it."""
+    """`--ttl`: every item of a session has an expiry; the option is refused where nothing would remove the session."""
     if place.storage == "sqlite":
         place.run("run", "--ttl", "1d", "program.hk", "-f", "noop", "1", status=2)
         return
@@ -236,7 +236,7 @@ def expiring(place):
     place.run("run", "--ttl", "0s", "program.hk", "-f", "noop", "1", status=2)
     place.ask("run", "-q", "--ttl", "2d", "program.hk", "-f", "tree", "100")
     id = place.ask("run", "--ttl", "2d", "--detach", "program.hk", "-f", "moved").strip()
-    # Others do not know how it was started.
+    # Other processes do not know its `--ttl`.
     with place.worker():
         place.until("it waits", lambda: place.json("promises", id) != [])
     place.run("resolve", f"{id}/other/1", "1")
@@ -245,14 +245,14 @@ def expiring(place):
     without = [item for item in items if "x" not in item]
     expect(without == [], "these stay for ever", without)
     expect(all(abs(int(item["x"]["N"]) - begun - 2 * 86400) < 60 for item in items), items)
-    # One that was begun for ever stays, whoever goes on with it.
+    # A session without an expiry stays, whichever process continues it.
     id = place.begin("-f", "moved")
     place.run("resolve", f"{id}/door/1", "1")
     (place.folder / "hark.toml").write_text((place.folder / "hark.toml").read_text() + 'ttl = "2d"\n')
     place.run("resume", id)
     expiring = [item for item in place.items() if item["p"]["S"].startswith(id) and "x" in item]
     expect(expiring == [], "these expire", expiring)
-    # The key of one that has expired is for a new session of that old id, which has its time from now.
+    # The key of an expired session starts a new session with the old id, whose time begins now.
     old = f"01900000{id[8:]}"
     key = {"p": {"S": "space"}, "r": {"B": base64.b64encode(b"\x01kagain").decode()}}
     record = {**key, "v": {"N": "1"}, "c": {"B": base64.b64encode(old.encode()).decode()}}
@@ -282,7 +282,7 @@ def working(place):
     expect(place.ask("events", "-u", ids[1]).count("the call returned") == 40, "calls are missing")
 
 
-# Those that take long come first.
+# The slowest come first.
 CHECKS = [resuming, working, keys, pruning, expiring, moving, looking, following, promises, breaking, cancelling,
           cancelling_what_is_lost, measuring]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What is told when DynamoDB cannot be used: which call of which table failed, why, and what to do.
+"""Errors when DynamoDB cannot be used: they name the call, the table, the reason and a remedy.
 
     errors.py HARK
 """
@@ -45,7 +45,7 @@ def told(hark, words, variables):
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "hark.toml").write_text('[project]\nstorage = "dynamodb"\n[storage.dynamodb]\ntable = "orders"\n')
         (Path(folder) / "x.hk").write_text("fn main() { 1 }\n")
-        # Without what this machine may know of AWS. Nobody answers for a virtual machine's own address.
+        # Without this machine's AWS settings. The metadata address of virtual machines does not answer.
         environment = {"PATH": os.environ["PATH"], "HOME": folder, "AWS_EC2_METADATA_DISABLED": "true", **variables}
         done = subprocess.run([hark, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX)
     return done.returncode, done.stderr

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Large values in a DynamoDB table: that they come back whole, and that nothing of them is left.
+"""Large values in a DynamoDB table: they come back complete, and nothing of them is left behind.
 
     large.py HARK [--whole]
 

@@ -16,7 +16,7 @@ VENV = Path(__file__).resolve().parent.parent.parent / "target/ministack-venv"
 
 
 def installed():
-    """The server's program, installed if need be."""
+    """The server's program, which is installed if it is missing."""
     program = VENV / "bin/ministack"
     VENV.mkdir(parents=True, exist_ok=True)
     # Several tests may start it at once.
@@ -37,7 +37,7 @@ def main():
     given = parser.parse_args()
     program = installed()
     if given.command == "serve":
-        # It takes a port by a variable only.
+        # Its port can only be set by a variable.
         os.environ |= {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(given.port)}
         os.execv(program, [program])
 

@@ -14,7 +14,7 @@ import server
 FOLDER = Path(__file__).resolve().parent
 # Enough for the largest sessions of large.py on a busy machine.
 SECONDS_MAX = 900
-# In seconds: so long a thread is held in vain by a process that was killed.
+# How long a killed process still seems to hold a thread, in seconds.
 LEASE = 5
 SETTINGS = """[sessions]
 tenure = "threads"
@@ -23,7 +23,7 @@ lease = {lease}
 table = "{table}"
 """
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-# Times, and how long something took.
+# Times and durations.
 TIMES = [
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+Z)?"), "TIME"),
     (re.compile(r"\+\d+\.\d{6}"), "+TIME"),
@@ -58,7 +58,7 @@ class Place:
         self.folder = Path(tempfile.mkdtemp(prefix=f"hark-{name}-"))
         shutil.copytree(FOLDER / project, self.folder, dirs_exist_ok=True)
         (self.folder / "hark.toml").write_text(SETTINGS.format(lease=LEASE, table=self.table) + more)
-        # What is compared with the other storage, and the processes that may have to be ended.
+        # The output to compare with the other storage, and the processes that may have to be ended.
         self.said, self.started = [], []
         self.ask("storage", "init")
 
@@ -93,7 +93,7 @@ class Place:
         return out
 
     def plain(self, text):
-        """A text without what differs from run to run."""
+        """A text without the parts that differ from run to run."""
         ids = {}
         text = ID.sub(lambda found: ids.setdefault(found[0], f"ID{len(ids)}"), text.replace(str(self.folder), "FOLDER"))
         for pattern, name in TIMES:

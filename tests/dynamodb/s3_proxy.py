@@ -1,4 +1,4 @@
-"""A proxy before a server of S3, for tests: it counts requests, injects faults by a seed, and tells when an object is written.
+"""A proxy in front of an S3 server, for tests: it counts requests, injects faults by a seed, and reports when an object is written.
 
 It checks of each request what servers for tests do not: that it is signed, and that the hash in its signature is that of its body.
 """
@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault in ("cut", "lost"):
             self.close_connection = True
             return None
-        # So old is what a process has left.
+        # The age of the objects that a process has left.
         return self.send(status, YEAR.sub(rb"\g<1>2020", body) if proxy.ages else body)
 
     def send(self, status, body):
@@ -94,7 +94,7 @@ class Listening(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def before(server, **more):
-    """A proxy before a server: it, and its address."""
+    """A proxy in front of a server, and its address."""
     listening = Listening(("127.0.0.1", 0), Handler)
     listening.proxy = S3Proxy(server, **more)
     threading.Thread(target=listening.serve_forever, daemon=True).start()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A DynamoDB server for tests, for as long as a command runs:
+"""A DynamoDB server for tests, while a command runs:
 
     server.py [--hark HARK] [--db-path FILE] [--proxy="OPTIONS OF proxy.py"] -- COMMAND...
 
@@ -28,7 +28,7 @@ SECONDS_MAX = 30
 
 
 def installed():
-    """The server's program, installed if need be."""
+    """The server's program, which is installed if it is missing."""
     if named := os.environ.get("HARK_DYNAMODB_SERVER"):
         return Path(named).resolve()
     program = TOOLS / "bin/dynoxide"
@@ -78,7 +78,7 @@ def running(db_path=None, proxy=None):
 
 @contextlib.contextmanager
 def behind(address, options):
-    """A proxy before a server: its address."""
+    """A proxy in front of a server: its address."""
     proxy = subprocess.Popen([sys.executable, FOLDER / "proxy.py", "--server", address, *options], stdout=subprocess.PIPE,
                              text=True)
     try:
@@ -106,7 +106,7 @@ def call(address, name, body):
 
 
 def ask(address, path, method="GET"):
-    """What a proxy says of itself."""
+    """The counts of a proxy."""
     request = urllib.request.Request(f"http://{address}{path}", method=method)
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)

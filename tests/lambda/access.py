@@ -1,5 +1,5 @@
-"""Who may do what: the roles of an instance's template, and the permissions of those who deploy (docs/guide/lambda-deployer.json),
-compared with the calls that were recorded, and with what CloudFormation needs for each type of resource as its registry tells (in cfn-lint)."""
+"""Compares the roles of an instance's template, and the permissions of the deployer (docs/guide/lambda-deployer.json), with the recorded
+calls, and with the permissions that CloudFormation's registry lists for each type of resource (in cfn-lint)."""
 import json
 from pathlib import Path
 
@@ -11,7 +11,7 @@ DEPLOYER = Path(__file__).resolve().parent.parent.parent / "docs/guide/lambda-de
 
 BY_LAMBDA = "Lambda does this with the function's role"
 BY_PROGRAM = "what a program may do with the buckets that its settings name"
-# What a role allows though Hark does not call it, by the statement and the action.
+# Actions that a role allows though Hark does not call them, by statement and action.
 REASONS = {
     ("Timers", "sqs:DeleteMessage"): BY_LAMBDA, ("Timers", "sqs:GetQueueAttributes"): BY_LAMBDA, ("Timers", "sqs:ReceiveMessage"): BY_LAMBDA,
     ("DeadLetters", "sqs:SendMessage"): BY_LAMBDA,
@@ -19,9 +19,9 @@ REASONS = {
     ("ContentsList", "s3:ListBucket"): "else S3 says of a missing object that it may not be read",
     ("Objects", "*"): BY_PROGRAM, ("Buckets", "*"): BY_PROGRAM,
 }
-# What everybody may do.
+# Actions that need no permission.
 FREE = {"sts:GetCallerIdentity"}
-# What who deploys may do though the story does not.
+# Actions that the deployer may take though the story does not.
 SELDOM = {
     "sqs:SendMessage": "a command on a session may leave a thread to be woken later",
 }
@@ -30,7 +30,7 @@ STARS = {
     "MappingsAndLayers": "a mapping has no name of its own, and a layer may be another account's",
     "LogsList": "what these list has no name",
 }
-# What CloudFormation may need for other templates than Hark's.
+# Actions that CloudFormation may need for templates other than Hark's.
 NOT_NEEDED = {
     "kms:*": "no keys of the user's own",
     "ec2:*": "no networks of the user's own",
@@ -69,9 +69,9 @@ def check(template, calls, registry):
     deployer = by(WHO["deployer"])
     policy = json.loads(DEPLOYER.read_text())["Statement"]
     stars = {statement["Sid"] for statement in policy if "*" in listed(statement["Resource"])}
-    expect("who deploys may do little with what is not of an instance", stars, set(STARS))
+    expect("the deployer may do little with resources outside an instance", stars, set(STARS))
     wild = [action for statement in policy for action in listed(statement["Action"]) if "*" in action]
-    expect("and has no actions that nobody has named", wild, [])
+    expect("and may take no actions by wildcard", wild, [])
     refused = [call for call in deployer if not allowed(policy, call) and call.action not in FREE]
     expect(f"who deploys may do what is called ({len(deployer)} different calls)", refused, [])
     expect("the API may invoke the function, and nobody else has called", {call.who for call in calls} - set(WHO.values()), set())
@@ -84,7 +84,7 @@ def allowed(statements, call):
 
 
 def unused(statements, calls):
-    """What is allowed though nobody did it, and there is no reason."""
+    """The actions that are allowed, were not taken, and have no reason."""
     found = []
     for statement in statements:
         for action in listed(statement["Action"]):
@@ -95,14 +95,14 @@ def unused(statements, calls):
 
 
 def check_registry(policy, kinds, calls, registry):
-    """Whether who deploys may do what CloudFormation does for these types of resources, and nothing that nobody needs."""
+    """Whether the deployer may do what CloudFormation does for these types of resources, and nothing more."""
     index = json.loads((registry / "providers/us-east-1.json").read_text())
     handlers = [json.loads((registry / f"resources/{index[kind]}.json").read_text())["handlers"] for kind in kinds]
     needed = {action for each in handlers for name in ("create", "read", "update", "delete")
               for action in each.get(name, {}).get("permissions", [])}
     given = {action for statement in policy for action in listed(statement["Action"])}
     missing = sorted(action for action in needed - given if not any(matches(pattern, action) for pattern in NOT_NEEDED))
-    expect("who deploys may do what CloudFormation does", missing, [])
+    expect("the deployer may do what CloudFormation does", missing, [])
     called = {call.action for call in calls}
-    expect("and nothing that nobody needs", sorted(given - needed - called - set(SELDOM)), [])
+    expect("and nothing more", sorted(given - needed - called - set(SELDOM)), [])
     expect("each reason is still needed", sorted(set(SELDOM) & called), [])

@@ -3,9 +3,10 @@
 
     account.py HARK [--uuid NAME] [--only STEP] [--without STEP] [--keep]
 
-It deploys the project in `account` as an instance of its own into the account and region that the environment names (AWS_PROFILE,
-AWS_REGION), runs it, and destroys it. It takes some ten minutes and costs some cents: about 3,000 invocations of a second at 512 MB ($0.03), 20,000
-writes to a table ($0.02), and requests of S3, SQS and an HTTP API for less than a cent. The machine must have what `hark deploy` needs.
+It deploys the project in `account` as a separate instance into the account and region that the environment selects (AWS_PROFILE,
+AWS_REGION), runs it, and destroys it. It takes about ten minutes and costs a few cents: about 3,000 invocations of a second at 512 MB
+($0.03), 20,000 writes to a table ($0.02), and requests to S3, SQS and an HTTP API for less than a cent. The machine must have
+everything that `hark deploy` needs.
 """
 import argparse
 import json
@@ -46,7 +47,7 @@ class Account:
         return json.loads(self.run("deploy", "--uuid", self.name, "-y", "--json"))
 
     def call(self, function, *arguments):
-        """The result of a session that was started now, and how long that took, seen from here."""
+        """Starts a session. Returns its result, and how long it took as seen from here."""
         begun = time.monotonic()
         report = json.loads(self.run("invoke", "--json", "-f", function, "--args", json.dumps(arguments)))
         return report["result"], time.monotonic() - begun
@@ -76,7 +77,7 @@ def step_steps(account):
 
 
 def step_table(account):
-    """The table is as Hark wants it."""
+    """`hark storage check` finds no fault in the table."""
     found = json.loads(account.run("storage", "check", "--deployed", "--json"))
     equal([each for each in found if each["fault"]], [])
 
@@ -133,7 +134,7 @@ def step_schedule(account):
 
 
 def step_deployments(account):
-    """A session goes on after another deployment."""
+    """A session continues after another deployment."""
     session = account.run("invoke", "--async", "-f", "waits").strip()
     account.until(lambda: "answer/x" in account.run("show", "--deployed", session), True)
     steps = account.folder / "src/steps.py"

@@ -3,10 +3,11 @@
 
     arm64.py [--profile PROFILE] [--hark HARK] [--built PROGRAM]
 
-It is cross-compiled with Zig (`cargo-zigbuild` and `ziglang` of PyPI, in target/release-venv) against an old C library, which takes minutes, so
-`./check` does not run this. HARK, of this computer, deploys the project of tests/lambda/package to the stand-in for AWS. The emulator of the runtime
-starts the program in the package itself, in a namespace of its own in which Linux gives ARM's programs to QEMU; this computer's settings stay as they are. Python
-is this computer's, and is called if QEMU allows that: version 7 does not. `--built` takes a program that is built already, such as one from a wheel.
+It is cross-compiled with Zig (`cargo-zigbuild` and `ziglang` from PyPI, in target/release-venv) against an old C library. That takes
+minutes, so `./check` does not run this. HARK, built for this computer, deploys the project of tests/lambda/package to the stand-in for AWS.
+The emulator of the runtime starts the program in the package in a separate namespace, in which Linux runs ARM programs with QEMU;
+this computer's settings do not change. Python is this computer's, and is called if QEMU allows that: version 7 does not. `--built`
+takes a program that was built before, such as one from a wheel.
 
 Needs Rust's standard library for the target (`rustup target add aarch64-unknown-linux-gnu`), and Debian's `qemu-user-static` and
 `libc6-arm64-cross`.

@@ -1,4 +1,4 @@
-"""A Python that works wherever it is, for packages that have one: a copy of the one that runs the tests."""
+"""A relocatable Python for packages: a copy of the one that runs the tests."""
 import contextlib
 import shutil
 import sys
@@ -19,7 +19,7 @@ def hindrance():
 
 @contextlib.contextmanager
 def settings():
-    """What `[instance]` says of a copy."""
+    """The settings in `[instance]` for a copy."""
     base = Path(sys.base_prefix)
     with tempfile.TemporaryDirectory(prefix="hark-bundled-") as folder:
         shutil.copytree(base / LIBRARY, Path(folder, LIBRARY), ignore=LEFT_OUT)

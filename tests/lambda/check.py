@@ -3,8 +3,8 @@
 
     check.py HARK [--bundled] [--only NAME] [--jobs N] [--threads N] [--slots N] [--rounds N]
 
-Each check has an instance of its own. `faults` is repeated with `--rounds` seeds, and starts `--threads` threads. With
-`--bundled` all functions have the runtime without a Python, and a copy of this one in their packages.
+Each check has its own instance. `faults` is repeated with `--rounds` seeds, and starts `--threads` threads. With
+`--bundled` all functions have the runtime without Python, and a copy of this Python in their packages.
 """
 import argparse
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 import bundled
 from instance import COMMON, Instance, equal
 
-# How many invocations in a row may follow from each other.
+# The maximum length of a chain of invocations.
 HOPS_MAX = 10_000
 
 
@@ -31,7 +31,7 @@ def check_one_invocation(hark, _):
 
 
 def check_fan_out(hark, _):
-    """Threads that find no room go on in further invocations, which are given several of them."""
+    """Threads that find no room continue in further invocations, several in each."""
     with Instance(hark, recover=0) as instance:
         report = instance.report(instance.begin("fan_out", 100))
         equal(report["result"], sum(n * 2 + 1 for n in range(100)))
@@ -66,7 +66,7 @@ def check_long_sleep(hark, _):
 
 
 def check_computing(hark, _):
-    """A thread that computes for longer than a function may run goes on in other invocations."""
+    """A thread that computes for longer than an invocation may last continues in other invocations."""
     with Instance(hark, recover=0, timeout=4) as instance:
         equal(instance.report(instance.begin("count", 8_000_000_000))["result"], "counted")
         assert instance.counts["invocations"] > 1, instance.counts
@@ -83,12 +83,12 @@ def check_timeout(hark, _):
 
 
 def check_hops(hark, _):
-    """What would follow from too many invocations in a row is left to the recovery, which begins anew."""
+    """A chain of too many invocations is left to the recovery, which begins a new one."""
     with Instance(hark, recover=0) as instance:
         functions, hops = instance.service.functions, []
 
         def send(version, event, chain):
-            """The first invocation is told that it has followed from `begun` others."""
+            """The first invocation is told that it ends a chain of `begun` others."""
             event = json.loads(event)
             if not hops:
                 event["hops"] = begun
@@ -119,7 +119,7 @@ def check_resolve(hark, _):
 
 
 def check_throttling(hark, _):
-    """An invocation that is refused because there are too many is tried again."""
+    """An invocation that is refused because too many are running is retried."""
     with Instance(hark, recover=0, throttle=0.5) as instance:
         equal(instance.report(instance.begin("fan_out", 60))["result"], sum(n * 2 + 1 for n in range(60)))
         assert instance.counts["throttled"] > 0, instance.counts
@@ -133,7 +133,7 @@ def check_schedule(hark, _):
 
 
 def check_variables(hark, _):
-    """A function has the variables of the project's file, and as much memory and time as the settings say."""
+    """A function has the environment variables of the project's file, and the memory and timeout of the settings."""
     with Instance(hark, 'env = "vars"\nlambda_memory = 640\nlambda_timeout = 33', recover=0) as instance:
         names = ["STAGE", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME"]
         equal(instance.invoke(function="variables", args=[names])["result"], ["test", "640", "hark-test"])
@@ -151,7 +151,7 @@ def check_deployments(hark, _):
 
 
 def check_answers(hark, _):
-    """Numbers of any size arrive as they are. A report that an answer cannot hold is cut."""
+    """Numbers of any size arrive unchanged. A report that does not fit into an answer is cut."""
     with Instance(hark, recover=0) as instance:
         for number in (123456789012345678901234567890, -9223372036854775809, 0.1):
             equal(instance.invoke(function="same", args=[number])["result"], number)
@@ -163,7 +163,7 @@ def check_answers(hark, _):
 
 
 def check_versions(hark, _):
-    """A session goes on with the code that it began with, whoever wakes it. If that is gone, it goes on with the newest."""
+    """A session continues with the code with which it began, whatever wakes it. If that is gone, it continues with the newest."""
     with Instance(hark, recover=0) as instance:
         first, = {alias for _, alias in instance.service.functions.aliases} - {"current"}
         kept, gone, broken = (instance.invoke(function="versions")["session"] for _ in range(3))
@@ -186,7 +186,7 @@ def change(path, before, after):
 
 
 def check_dead_letters(hark, _):
-    """An event that fails is tried twice more with the same id, and is a dead letter then. So is a message that fails five times."""
+    """An event that fails is tried twice more with the same id, and then becomes a dead letter, as does a message that fails five times."""
     with Instance(hark, recover=0, hurry=10_000) as instance:
         instance.ask("Event", b'{"function": "missing"}')
         instance.until(lambda: len(instance.dead_letters) == 1)
@@ -199,7 +199,7 @@ def check_dead_letters(hark, _):
 
 
 def check_bad_message(hark, _):
-    """A message that cannot be read comes again alone: the timers beside it run at once."""
+    """Only the message that cannot be read is delivered again: the timers beside it run at once."""
     with Instance(hark, recover=0, slots=1) as instance:
         timers = next(queue for queue in instance.service.queues.values() if queue.name == "hark-test-timers")
         session = instance.begin("nap", 1)
@@ -212,7 +212,7 @@ def check_bad_message(hark, _):
 
 
 def check_recursion(hark, _):
-    """A chain of more invocations than AWS allows by default goes on, because the functions allow it."""
+    """A chain of more invocations than AWS allows by default continues, because the functions allow it."""
     with Instance(hark, recover=0) as instance:
         equal(instance.report(instance.begin("naps", 20))["result"], "rested")
         assert instance.counts["invocations"] > 20 and not instance.counts["recursions"], instance.counts
@@ -242,7 +242,7 @@ def check_packages(hark, _):
 
 
 def check_faults(hark, given):
-    """One in twenty invocations is lost, one is doubled and one is killed."""
+    """Of twenty invocations, one is lost, one is duplicated and one is killed."""
     for seed in range(1, given.rounds + 1):
         with Instance(hark, drop=0.05, double=0.05, kill=0.05, seed=seed, slots=given.slots) as instance:
             begun = time.monotonic()

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What stands behind each property of the template (checked.txt): leaves each out in turn, and sees whether its test fails.
+"""Checks the list of tests for each property of the template (checked.txt): omits each property in turn, and expects its test to fail.
 
     checked.py HARK --venv FOLDER [--only TEXT]
 
-A line of checked.txt is a property, what checks it, and by which test: `deploy` and `story` with ministack, one of check.py or triggers.py in the
-stand-in for Lambda (the dispatcher). Nothing stands behind a property but its form (cfn-lint) if no test is named. Takes some ten minutes.
+A line of checked.txt has a property, the kind of check, and the test: `deploy` and `story` with ministack, one of check.py or triggers.py in
+the stand-in for Lambda (the dispatcher). If no test is named, only the form of the property is checked (cfn-lint). Takes about ten minutes.
 """
 import argparse
 import os
@@ -14,12 +14,12 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 CHECKED = FOLDER / "checked.txt"
-# What can stand behind a property, and the files of its tests.
+# The kinds of tests that check a property, and their files.
 WAYS = {"ministack": {"deploy", "story"}, "dispatcher": {"check", "triggers"}, "form": {""}}
 
 
 def listed():
-    """The properties, each with what checks it and the test."""
+    """The properties, each with its kind of check and its test."""
     found = {}
     for line in CHECKED.read_text().splitlines():
         name, way, test = (line.split() + [""])[:3]

@@ -69,7 +69,7 @@ class Story:
 
 
 def check_invoke(story):
-    """A session is shown as `hark run` shows one, in one invocation, with its output as it comes."""
+    """A session is shown as by `hark run`, in one invocation, with its output as it appears."""
     before = dict(story.service.counts)
     started = story.start("invoke", "ada")
     equal(started.stdout.readline(), "hello\n")
@@ -89,7 +89,7 @@ def check_invoke(story):
 
 
 def check_mistakes(story):
-    """What cannot be begun says why and what to do, and starts nothing."""
+    """A session that cannot be started is an error with a reason and a remedy, and nothing starts."""
     before = set(story.sessions())
     for words, expected in [
         (["-f", "mian"], "error: there is no function `mian` in service.hk\nhint: did you mean `main`?"),
@@ -114,12 +114,12 @@ def check_mistakes(story):
 
 
 def check_refusals(story):
-    """Calls that Lambda refuses, and answers that are lost: a session is started once, or it is said what is in the way."""
+    """Calls that Lambda refuses, and answers that are lost: a session is started once, or the error names the obstacle."""
     functions = story.service.functions
     invoke = functions.invoke
 
     def after(*answers):
-        """Lambda gives these answers first. None is one that is lost, of an invocation that was run."""
+        """Lambda gives these answers first. None means a lost answer, of an invocation that was run."""
         left = list(answers)
 
         def answer(arn, kind, event, caller=None):
@@ -159,7 +159,7 @@ def check_refusals(story):
 
 
 def check_lost_invocation(story):
-    """An invocation that dies after it has begun the session: the command goes on with the session."""
+    """An invocation dies after it has started the session: the command follows the session all the same."""
     functions = story.service.functions
     invoke = functions.invoke
 
@@ -196,7 +196,7 @@ def check_waiting(story):
     equal(story.run("resolve", "--deployed", promise, "42")[0], "")
     out, _ = started.communicate(timeout=60)
     equal((out, started.returncode), ("42\n", 0))
-    # Ctrl-C ends the command alone.
+    # Ctrl-C ends only the command.
     started = story.start("invoke", "-f", "asks")
     equal(started.stdout.readline(), "asking\n")
     started.send_signal(2)
@@ -210,7 +210,7 @@ def check_waiting(story):
 
 
 def check_async(story):
-    """A session of its own: its id at once, and what others see of it."""
+    """With `--async` the id is printed at once, and other commands see the session."""
     id = story.run("invoke", "--async", "ada")[0].strip()
     assert ID.fullmatch(id), id
     equal(story.run("stdout", "--deployed", "--raw", "--follow", id)[0], "hello\nada\n")
@@ -222,7 +222,7 @@ def check_async(story):
 
 
 def check_retry(story):
-    """A broken session ends with 1 and says how it goes on; a retry is run by the functions, and only what is new is shown."""
+    """A broken session ends with 1 and names the command that retries it; the functions run a retry, and only new output is shown."""
     out, error = story.run("invoke", "-f", "fragile", status=1)
     equal(out, "trying\n")
     id = ID.search(error)[0]
@@ -238,7 +238,7 @@ def check_retry(story):
 
 
 def check_cancel(story):
-    """The functions run what a cancelled session cleans up."""
+    """The functions run the cleanup of a cancelled session."""
     id = story.run("invoke", "--async", "-f", "guarded")[0].strip()
     story.until(story.is_asked)
     equal(story.run("cancel", "--deployed", id)[0], f"cancelled {id}\n")
@@ -278,7 +278,7 @@ def check_moving(story):
 
 
 def check_prune(story):
-    """Sessions that have ended are removed; settings name the instance as well as options do."""
+    """Finished sessions are pruned; settings name the instance as well as options do."""
     (story.folder / "lambda.toml").write_text('[project]\nstorage = "lambda"\n')
     kept = ["--config", "lambda.toml"]
     assert len(json.loads(story.run("sessions", "--json", *kept)[0])) == len(story.sessions()) > 0

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Deploys instances to `ministack`, which stands in for CloudFormation and the services that it uses: makes one, changes it, changes
-nothing, and destroys it; what is there at each time is asked of the services themselves.
+"""Deploys instances to `ministack`, which stands in for CloudFormation and the services that it uses: creates one, changes it, changes
+nothing, and destroys it. The test asks the services themselves for the resources at each step.
 
-ministack deletes every resource of a stack, also those that a template wants to stay, never rolls back, and ignores when items of a
-table are to expire. If a function changes, it makes another one, without the earlier versions and aliases.
+ministack deletes every resource of a stack, even those that the template retains, never rolls back, and ignores the expiry of a table's
+items. If a function changes, it creates another one, without the earlier versions and aliases.
 """
 import argparse
 import json
@@ -41,7 +41,7 @@ AGENT = "AWS4-HMAC-SHA256 Credential={}/20260101/eu-west-1/{}/aws4_request, Sign
 
 
 class Services:
-    """The services, asked without a client of theirs: the server does not look at signatures."""
+    """The services, called without an SDK: the server does not check signatures."""
 
     def __init__(self, port):
         self.url = f"http://127.0.0.1:{port}"
@@ -122,7 +122,7 @@ def served(port, log=None, **variables):
 
 
 def environment(port):
-    """By which commands find the services."""
+    """The environment variables by which commands find the services."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HARK_"))}
     return {**own, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_REGION": "eu-west-1"}
 
@@ -159,7 +159,7 @@ def tell(story):
     services = story.services
     story.write()
     refused = story.run("deploy", "--uuid", "shop", status=2)
-    expect("nobody is there to be asked", refused.stderr.splitlines()[-2:],
+    expect("without a terminal `deploy` asks nobody", refused.stderr.splitlines()[-2:],
            ["error: cannot ask for confirmation", "hint: `--yes` confirms everything"])
     expect("and nothing is made", services.stack("hark-shop"), "400")
 
@@ -180,7 +180,7 @@ def tell(story):
     expect("there is an HTTP API", services.apis(), {"hark-shop": "HTTP"})
     checked = story.run("storage", "check", "-s", "dynamodb", "--config", "table.toml", "--json", status=1)
     faults = [one["subject"] for one in json.loads(checked.stdout) if one["fault"]]
-    expect("the table is as Hark's storage wants it, but for what the server ignores", faults, ["expiry of items"])
+    expect("the table is as Hark's storage needs it, except for a setting that the server ignores", faults, ["expiry of items"])
 
     again = story.deploy()
     expect("a second deployment changes nothing", (again["changed"], again["instance"]), (0, "shop"))
@@ -199,7 +199,7 @@ def tell(story):
     expect("code that comes again has a new name", (back["code"].split("-")[0], back["code"] in first), ("v3", False))
 
     refused = story.run("destroy", status=2)
-    expect("nobody can be asked about the end", "`--yes` confirms" in refused.stderr, True)
+    expect("without a terminal `destroy` asks nobody", "`--yes` confirms" in refused.stderr, True)
     ended = story.run("destroy", "--yes")
     expect("the instance is gone", ended.stdout, "the instance `shop` is gone\n")
     left = (services.stack("hark-shop"), services.tables(), services.queues(), services.functions(), services.buckets())
@@ -221,7 +221,7 @@ def main():
     given = parser.parse_args()
     port = free_port()
     server = served(port)
-    # It may leave out a property of the template: see checked.py.
+    # checked.py may omit a property of the template.
     recorder = Recorder(port)
     try:
         with tempfile.TemporaryDirectory(prefix="hark-deploy-") as folder:

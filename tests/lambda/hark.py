@@ -26,7 +26,7 @@ def main():
     while True:
         shown = subprocess.run([hark, "show", session, "--json", *place], capture_output=True, text=True, check=True).stdout
         report = json.loads(shown)
-        # Until then it seems to be suspended whenever no function runs it.
+        # Until it has ended it seems to be suspended whenever no function runs it.
         if report["ended"] is not None:
             # What the compiler had said when the session began is not in the table.
             checked = subprocess.run([hark, "check", "--json", options[1]], capture_output=True, text=True, check=True).stdout

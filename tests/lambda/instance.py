@@ -1,4 +1,4 @@
-"""An instance of the project in `package`, or of another, in the stand-in for AWS (service.py), and what tests do with it."""
+"""An instance of the project in `package`, or of another, in the stand-in for AWS (service.py), for tests."""
 import argparse
 import json
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import service
 
 PACKAGE = Path(__file__).resolve().parent / "package"
-# What all instances have in `[instance]`.
+# The settings in `[instance]` that all instances have.
 COMMON = []
 
 

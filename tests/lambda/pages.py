@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Answers that come in pages, as AWS gives them and ministack does not: the lines of logs, and the aliases of a function. `hark logs` reads
+"""Answers in pages, which AWS gives and ministack does not: the lines of logs, and the aliases of a function. `hark logs` reads
 several groups a page at a time and shows their lines in the order of time; `hark info` reads all aliases."""
 import argparse
 import json

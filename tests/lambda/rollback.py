@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Deployments that fail: at each resource of the template in turn, in a CloudFormation that puts everything back as AWS does
-(stand_in/cloudformation.py). `hark deploy` says which resource failed and why, and the next one works."""
+"""Deployments that fail at each resource of the template in turn, in a CloudFormation that rolls back as AWS does
+(stand_in/cloudformation.py). `hark deploy` reports which resource failed and why, and the next deployment works."""
 import argparse
 import hashlib
 import json
@@ -41,7 +41,7 @@ class Deployments:
         return done.returncode, done.stdout, done.stderr
 
     def fail(self, logical, kind, status, message):
-        """A deployment at whose resource this happens: what it says, and as what it ends."""
+        """A deployment that fails at this resource: checks its report, and the state in which it leaves the stack."""
         self.services.failing = {logical: WHY}
         code, out, _ = self.run("deploy", "-q", "--json")
         told = json.loads(out)
@@ -105,7 +105,7 @@ def tell(there):
     there.services.failing = {"MainFunction": WHY, "rollback MainFunction": "no such key"}
     code, out, _ = there.run("deploy", "-q", "--json")
     told = json.loads(out)
-    expect("what cannot be put back is told", (code, told["stack"], told["error"].splitlines()[0]),
+    expect("a stack that cannot be rolled back is reported", (code, told["stack"], told["error"].splitlines()[0]),
            (1, "UPDATE_ROLLBACK_FAILED", "the instance could neither be changed nor rolled back (UPDATE_ROLLBACK_FAILED):"))
     there.services.failing = {}
     code, _, error = there.run("deploy", "-q")
@@ -115,7 +115,7 @@ def tell(there):
 
     there.services.failing = {"delete Timers": "it is in use"}
     code, _, error = there.run("destroy", "-q")
-    expect("what cannot be deleted is told", (code, error),
+    expect("a resource that cannot be deleted is reported", (code, error),
            (1, "error: the instance cannot be deleted (DELETE_FAILED):\n  AWS::SQS::Queue Timers: it is in use\n"))
     there.services.failing = {}
     there.services.objects["hark-test-uploads", "photo"] = b"..."

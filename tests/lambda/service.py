@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Stands in for AWS Lambda and what invokes functions, and for the table of an instance, for as long as a command runs:
+"""Stands in for AWS Lambda, the services that invoke functions, and the table of an instance, while a command runs:
 
     service.py --hark HARK [--project FOLDER] [--files FOLDER] [OPTIONS] -- COMMAND...
     service.py --install
 
-What there is says the template that `hark deploy --dry-run` prints of the project: functions with their sizes, variables, aliases
-and dead letters, queues and what polls them, schedules, buckets whose uploads invoke functions, and an HTTP API (stand_in/). The functions run the package
-that would be uploaded, and the files of `--files`. Each invocation runs in one of `--slots` emulators of AWS (`aws-lambda-rie`, installed
-with Go into target/tools if it is not there). What a function's role does not allow is refused, but for the table. The command finds everything
-by the variables of the AWS SDKs and HARK_INSTANCE. What was counted is printed at the end.
+The resources are those of the template that `hark deploy --dry-run` prints for the project: functions with their sizes, variables,
+aliases and dead letters, queues with their pollers, schedules, buckets whose uploads invoke functions, and an HTTP API (stand_in/).
+The functions run the package that would be uploaded, and the files of `--files`. Each invocation runs in one of `--slots` emulators
+(AWS's `aws-lambda-rie`, installed with Go into target/tools if it is missing). Calls that a function's role does not allow are
+refused, except those to the table. The command finds everything by the variables of the AWS SDKs and HARK_INSTANCE. The counts are
+printed at the end.
 
-Faults, each at a share of the asynchronous invocations that a seed draws: `--drop` loses one, `--double` delivers it twice, `--kill` kills its
+Faults, each in a share of the asynchronous invocations that a seed chooses: `--drop` loses one, `--double` delivers it twice, `--kill` kills its
 process after a random time, `--throttle` refuses it first. An invocation that fails is tried twice more, with the same id; then it is a
 dead letter. A minute of the schedules lasts `--recover` seconds.
 """
@@ -65,7 +66,7 @@ class Service:
         threading.Thread(target=self.guarded, args=(work, *arguments), daemon=True).start()
 
     def guarded(self, work, *arguments):
-        """What no service of AWS does is remembered: tests do not wait for what never comes."""
+        """Remembers failures of the stand-in itself, so that tests do not wait for events that never come."""
         try:
             work(*arguments)
         except Exception as error:
@@ -74,7 +75,7 @@ class Service:
                 raise
 
     def deploy(self, project, folder):
-        """Makes what the template of a project says; of a second one, its functions. Their files are unpacked into the folder."""
+        """Creates the resources of a project's template; of a second template, only its functions. Their files are unpacked into the folder."""
         printed = subprocess.run([self.hark, "deploy", "--dry-run", "-q", "--uuid", INSTANCE], cwd=project, check=True,
                                  stdout=subprocess.PIPE, env={**os.environ, **self.network()}).stdout
         source = json.loads(printed)
@@ -82,7 +83,7 @@ class Service:
         without(source)
         template = Template(source, self.address, self.functions.version_of)
         unpack(project / ".hark/deploy/package.zip", folder)
-        # The program itself, which would take a second to be packed. `--packed` does so.
+        # Adds the program itself, because packing it would take a second. `--packed` packs it.
         if not self.asked.packed:
             (folder / "bootstrap").unlink()
             (folder / "bootstrap").symlink_to(self.hark)
@@ -110,18 +111,18 @@ class Service:
             self.api = Api(self, template)
 
     def network(self):
-        """By which a function finds the services."""
+        """The environment variables by which a function finds the services."""
         address = f"http://{self.address.services}"
         return {"AWS_ENDPOINT_URL_LAMBDA": address, "AWS_ENDPOINT_URL_SQS": address, "AWS_REGION": REGION,
                 "AWS_ENDPOINT_URL_DYNAMODB": f"http://{self.table}", "PYTHONDONTWRITEBYTECODE": "1"}
 
     def variables(self):
-        """By which a command finds everything."""
+        """The environment variables by which a command finds everything."""
         return {**dynamodb.environment(self.table), **self.network(), "HARK_INSTANCE": INSTANCE, "HARK_CODE": "current",
                 "HARK_TIMERS": self.address.queue(f"{FUNCTION}-timers")}
 
     def draws(self, fault):
-        """Whether a fault happens."""
+        """Whether a fault happens now."""
         share = getattr(self.asked, fault)
         return share > 0 and self.drawn(1) < share
 
@@ -138,7 +139,7 @@ class Service:
         key = re.search(r"Credential=(\w+)/", headers.get("authorization", ""))
         caller = self.functions.pool.caller(key[1]) if key else None
         if caller and caller.chain is None:
-            # Lambda has frozen it.
+            # The caller is frozen.
             self.count("stray")
         try:
             status, answer = self.answer(path, headers, body, caller)

@@ -14,7 +14,7 @@ MAIN, LARGE, LONG = "hark-test", "hark-test-m1024-t240", "hark-test-m512-t610"
 
 
 def of(instance):
-    """How many invocations each function had."""
+    """The number of invocations of each function."""
     return {name: instance.counts[f"of {name}"] for name in (MAIN, LARGE, LONG)}
 
 
@@ -36,7 +36,7 @@ def check_fan_out(hark, _):
 
 
 def check_home(hark, _):
-    """A thread goes on where its function is at home, whoever wakes it: a command, which knows no sizes, or the timer queue."""
+    """A thread continues at its home, whatever wakes it: a command, which knows no sizes, or the timer queue."""
     with Instance(hark, project=PROJECT, recover=0) as instance:
         session = instance.begin("at_home")
         instance.until(lambda: "future `go/on`" in instance.command("show", session))
@@ -47,7 +47,7 @@ def check_home(hark, _):
 
 
 def check_pools(hark, _):
-    """Functions run threads of every pool: also when a recovery hands it over, and nobody says that it waits for a worker."""
+    """Functions run threads of every pool, even if the recovery hands them over, and no command says that they wait for a worker."""
     with Instance(hark, project=PROJECT, recover=0) as instance:
         session = instance.begin("pools")
         instance.until(lambda: "future `go/on`" in instance.command("show", session))
@@ -64,7 +64,7 @@ def check_pools(hark, _):
 
 
 def check_faults(hark, given):
-    """One in ten invocations is lost, and one is doubled."""
+    """Of ten invocations, one is lost and one is duplicated."""
     for seed in range(1, given.rounds + 1):
         with Instance(hark, project=PROJECT, drop=0.1, double=0.1, seed=seed) as instance:
             result = instance.report(instance.begin("fan_out", 40), 300)["result"]

@@ -2,8 +2,8 @@
 """The whole story of a project on AWS Lambda, as its user lives it, with ministack for all services: made with `hark init`, deployed,
 started by an event, an upload, an HTTP request and a schedule, looked at, deployed again, destroyed.
 
-All calls to AWS pass through a proxy that remembers them (stand_in/recorder.py). What the functions' role allows is just what the functions
-called, or has a reason below; so do the schedules' role and the permissions that the guide names for those who deploy.
+All calls to AWS pass through a proxy that records them (stand_in/recorder.py). The functions' role allows exactly the calls that the
+functions made, except for those with a reason in access.py; so do the schedules' role and the permissions that the guide gives for deploying.
 """
 import argparse
 import http.client
@@ -95,7 +95,7 @@ class Story:
         return json.loads(self.services.ask("scheduler", f"/schedules/{name}"))["Target"]
 
     def mend_alias(self, code):
-        """ministack makes a function anew when it changes, and forgets those of its aliases that did not change."""
+        """ministack replaces a function when it changes, and forgets the aliases that did not change."""
         version = self.services.aliases("hark-shop")[code]
         alias = json.dumps({"Name": "current", "FunctionVersion": version}).encode()
         self.services.ask("lambda", "/2015-03-31/functions/hark-shop/aliases", data=alias)
@@ -126,14 +126,14 @@ def tell(story):
     story.write(version=1)
     story.services.ask("s3", "/hark-test-contents", method="PUT", data=b"")
     made = json.loads(story.run("deploy", "--uuid", "shop", "-y", "-q", "--json"))
-    expect("it is known what there is", json.loads(story.run("info", "--json"))["url"], made["url"])
+    expect("`hark info` shows the instance", json.loads(story.run("info", "--json"))["url"], made["url"])
 
     report = json.loads(story.run("invoke", "--json", "--args", "[40]"))
     expect("a session runs in functions", report["result"], [1_560, 800_000])
     session = report["session"]
-    expect("what it has printed is there", story.on_sessions("stdout", session).split()[-1], "begun")
-    expect("and its story", "finished" in story.on_sessions("events", session), True)
-    expect("what Lambda has logged is there", "REPORT" in story.run("logs", "--since", "1h"), True)
+    expect("its output is there", story.on_sessions("stdout", session).split()[-1], "begun")
+    expect("and its events", "finished" in story.on_sessions("events", session), True)
+    expect("Lambda's log is there", "REPORT" in story.run("logs", "--since", "1h"), True)
 
     waiting = story.run("invoke", "--async", "-f", "waits").strip()
     story.wait("a session waits for somebody", lambda: "future `answer/x`" in story.on_sessions("show", waiting), True)
@@ -157,7 +157,7 @@ def tell(story):
     expect("and what it starts", story.event("SCHEDULE", json.loads(target["Input"].replace("<aws.scheduler.scheduled-time>", "2026-01-01T00:00:00Z")))["result"], "on time")
 
     ended = story.run("destroy", "-y")
-    # The bucket with data stays at AWS: rollback.py sees to that.
+    # On AWS the bucket with data stays: rollback.py tests that.
     expect("the instance is gone", ended, "the instance `shop` is gone\n")
     services = story.services
     left = (services.stack("hark-shop"), services.tables(), services.queues(), services.functions(), services.buckets())

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The template of an instance on AWS Lambda, of a small project and of one with everything: `cfn-lint` finds nothing in it, and each
-property of each resource is listed in `checked.txt`, with what has checked it (checked.py), and in the guide: `--write` writes it there.
+"""The template of an instance on AWS Lambda, for a small project and for one with every setting: `cfn-lint` finds no fault in it, and each
+property of each resource is listed in `checked.txt`, with its check (checked.py), and in the guide, into which `--write` writes the list.
 cfn-lint is installed into `--venv`."""
 import argparse
 import json

@@ -32,7 +32,7 @@ def results(instance):
 
 
 def check_uploads(hark):
-    """Each upload starts one session, also if its notification comes twice."""
+    """Each upload starts one session, even if its notification is delivered twice."""
     settings = 'managed_buckets = ["photos"]\nupload_triggers = [["photos", "in/", ""]]'
     with Instance(hark, settings, recover=0) as instance:
         buckets, done = instance.service.buckets, lambda: (instance.counts["invocations"], instance.service.functions.pending.qsize())
@@ -82,7 +82,7 @@ def check_http(hark):
 
 
 def check_http_unfinished(hark):
-    """A request is answered before its function ends, and the session goes on."""
+    """A request is answered before its function ends, and the session continues."""
     with Instance(hark, API, recover=0, timeout=8) as instance:
         status, kind, told = request(instance, "/asks")
         equal((status, kind), (202, "application/json"))

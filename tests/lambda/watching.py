@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What people see of an instance, in `ministack`: `hark invoke`, `info` and `logs`, commands on sessions that know the instance by its stack
-alone, and the JSON of `hark destroy`.
+"""The views of an instance, in `ministack`: `hark invoke`, `info` and `logs`, commands on sessions that find the instance only by its
+stack, and the JSON of `hark destroy`.
 
 ministack starts a process for each invocation, and keeps no output of functions in its logs, only the lines that AWS writes around them. A function
 that is changed loses its aliases but for the newest code's.

@@ -1,4 +1,4 @@
-"""A CloudFormation that makes nothing, fails where it is told to, and puts everything back as AWS does; and a bucket for its templates.
+"""A CloudFormation that creates nothing, fails on request, and rolls everything back as AWS does; and a bucket for its templates.
 
 It knows the calls that `hark deploy` and `hark destroy` make, and refuses what AWS refuses: to change a stack that is being changed, or that could
 not be made.
@@ -46,7 +46,7 @@ def needs(resource):
 
 
 def in_order(resources):
-    """Those of one step need only those of the steps before."""
+    """The resources in steps, each of which needs only earlier ones."""
     left, done = dict(resources), set()
     while left:
         step = [name for name, resource in left.items() if not needs(resource) & (set(left) - {name})]
@@ -57,7 +57,7 @@ def in_order(resources):
 
 
 class CloudFormation:
-    """`failing` has the reasons why resources cannot be made, changed or, with `delete NAME`, deleted, and with `rollback NAME` put back."""
+    """`failing` has the reasons why resources cannot be created, changed or, with `delete NAME`, deleted, and with `rollback NAME` rolled back."""
 
     def __init__(self, pause=0.001):
         self.pause, self.failing, self.stacks, self.sets, self.objects = pause, {}, {}, {}, {}
@@ -98,7 +98,7 @@ class CloudFormation:
     def DescribeStacks(self, call):
         stack = self.stack(call["StackName"])
         if stack.is_gone:
-            # One that is looked at just before it goes.
+            # A stack that is described just before it is deleted.
             del self.stacks[stack.name]
         outputs = [{"OutputKey": name, "OutputValue": self.output(stack, output["Value"])}
                    for name, output in stack.template["Outputs"].items()]
@@ -159,7 +159,7 @@ class CloudFormation:
         for step in in_order(template["Resources"]):
             step = [name for name in step if name in actions]
             bad = [name for name in step if name in self.failing]
-            # What is under way beside it is given up.
+            # Other changes in progress are given up.
             for name in step:
                 kind, word = template["Resources"][name]["Type"], "CREATE" if actions[name] == "Add" else "UPDATE"
                 self.tell(stack, name, kind, f"{word}_IN_PROGRESS")
@@ -221,7 +221,7 @@ class CloudFormation:
 
 
 def physical(name, resource):
-    """A resource's own name, if the template has it as a text."""
+    """A resource's own name, if it is literal in the template."""
     own = [value for key, value in resource["Properties"].items() if key.endswith("Name") and isinstance(value, str)]
     return own[0] if own else name
 

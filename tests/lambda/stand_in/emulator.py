@@ -21,15 +21,15 @@ MODULE = "github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-ri
 VERSION = "v0.0.0-20261030222936-bef5c4ba774d"
 TASK = "/var/task"
 NUMBERS = itertools.count(1)
-# As Lambda calls the kinds of processors, and those whose programs can be started here.
+# Lambda's names for the processors whose programs can be started here.
 MACHINES = {"x86_64": "x86_64", "aarch64": "arm64"}
 STARTED = {MACHINES[platform.machine()]}
-# What functions need to start here, beside what Lambda tells them.
+# Environment variables that functions need here, beside those of Lambda.
 NEEDED = {}
 
 
 def installed():
-    """The emulator, installed if need be."""
+    """The emulator, which is installed if it is missing."""
     program = dynamodb.TOOLS / "bin/aws-lambda-rie"
     if not program.exists():
         print(f"installing aws-lambda-rie into {dynamodb.TOOLS}", file=sys.stderr, flush=True)
@@ -64,7 +64,7 @@ class Emulator:
         self.lock = threading.Lock()
 
     def command(self):
-        """How Lambda starts the program of a function."""
+        """The command with which Lambda starts the program of a function."""
         properties, folder = self.version.properties, str(self.version.folder)
         if not STARTED.issuperset(properties["Architectures"]):
             raise ValueError(f"the function is for {properties['Architectures']}")
@@ -90,7 +90,7 @@ class Emulator:
         dynamodb.wait_for(self.port, self.process)
 
     def run(self, request_id, event, chain):
-        """The answer of the function, and whether it is that of an error."""
+        """The answer of the function, and whether it is an error."""
         self.chain = chain
         try:
             if self.process is None:
@@ -128,7 +128,7 @@ class Emulator:
 
 
 class Pool:
-    """At most so many emulators. One without work makes room for another version of a function."""
+    """A limited number of emulators. An idle one makes room for another version of a function."""
 
     def __init__(self, slots, make):
         self.slots, self.make = slots, make

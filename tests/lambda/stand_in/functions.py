@@ -31,7 +31,7 @@ class Sent:
 
     version: Version
     event: bytes
-    # How often each function was invoked in the chain that led to this.
+    # The number of invocations of each function in the chain that led to this one.
     chain: Counter
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     tries: int = 0
@@ -44,7 +44,7 @@ class Functions:
         self.pending = queue.Queue()
 
     def deploy(self, template, folder):
-        """New versions run what is in the folder."""
+        """New versions run the files in the folder."""
         made = template.of("Lambda::Function")
         for logical, version in template.of("Lambda::Version").items():
             properties = next(each for each in made.values() if each["FunctionName"] == version["FunctionName"])
@@ -61,7 +61,7 @@ class Functions:
         return known.number if known else len(self.versions) + 1
 
     def find(self, arn):
-        """The version that `arn:...:function:NAME:ALIAS` names. Without an alias there is none that Hark may use."""
+        """The version that `arn:...:function:NAME:ALIAS` names. Hark may not invoke a function without an alias."""
         found = re.fullmatch(rf"{NAMED['AWS::Lambda::Function'][1]}([^:]+):(.+)", arn)
         return self.aliases.get((found[1], found[2])) if found else None
 
@@ -97,7 +97,7 @@ class Functions:
         return 202, None
 
     def run(self, version, request_id, event, chain, may_be_killed=False):
-        """Runs an invocation: its answer, and whether it is that of an error."""
+        """Runs an invocation. Returns its answer, and whether it is an error."""
         service, name = self.service, version.properties["FunctionName"]
         if LAMBDA not in service.roles[version.properties["Role"]].trusts:
             raise Refused(f"{LAMBDA} may not take the role of {name}")
@@ -136,7 +136,7 @@ class Functions:
                 self.bury(sent, answer["errorMessage"])
 
     def bury(self, sent, why):
-        """What failed each time goes to the queue of dead letters, as the role allows."""
+        """An event that failed every time goes to the dead letters, if the role allows it."""
         target = sent.version.properties["DeadLetterConfig"]["TargetArn"]
         if not self.service.roles[sent.version.properties["Role"]].allows("sqs:SendMessage", target):
             raise Refused(f"sqs:SendMessage on {target}")

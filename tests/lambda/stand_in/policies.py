@@ -1,4 +1,4 @@
-"""What roles and permissions allow."""
+"""Evaluates roles and permissions."""
 import re
 
 LAMBDA, SCHEDULER = "lambda.amazonaws.com", "scheduler.amazonaws.com"
@@ -28,11 +28,11 @@ class Role:
 
 
 class Refused(Exception):
-    """A caller may not do what it wants to do."""
+    """A call that the caller is not allowed to make."""
 
 
 def permits(permissions, service, source, function, account):
-    """Whether one of these permissions lets a service invoke a function for a source. That a bucket is of this account it must say itself."""
+    """Whether one of these permissions lets a service invoke a function for a source. For a bucket it must name the account."""
     account = account if service == "s3.amazonaws.com" else None
     return any(each["Action"] == "lambda:InvokeFunction" and each["Principal"] == service and each["FunctionName"] == function
                and matches(each["SourceArn"], source) and each.get("SourceAccount") == account

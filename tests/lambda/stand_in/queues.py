@@ -1,4 +1,4 @@
-"""Queues of SQS, and what polls them for functions."""
+"""SQS queues, and the pollers that invoke functions with their messages."""
 import hashlib
 import json
 import threading
@@ -12,7 +12,7 @@ from stand_in.policies import Refused
 from stand_in.template import REGION
 
 MESSAGES_MAX, DELAY_MAX, MESSAGE_BYTES_MAX, BATCH_BYTES_MAX = 10, 900, 1 << 20, 1 << 20
-# What a function's role needs to be invoked with messages.
+# The actions that a function's role must allow for messages.
 POLLING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 
 
@@ -107,7 +107,7 @@ class Mapping:
                     runners.submit(service.guarded, self.deliver, queue, messages)
 
     def deliver(self, queue, messages):
-        """What the function did not say it could not handle is deleted. All of it comes again if the function fails."""
+        """Deletes the messages, except those that the function reports as failed. If the function fails, all are delivered again."""
         service = self.service
         version = service.functions.find(self.properties["FunctionName"])
         chain = max((message.chain for message in messages), key=Counter.total)
@@ -125,7 +125,7 @@ class Mapping:
 
 
 def record(queue, message):
-    """A message, as Lambda gives it to functions."""
+    """A message in Lambda's format."""
     return {"messageId": message.id, "receiptHandle": f"{message.id}/{message.received}", "body": message.body,
             "attributes": {"ApproximateReceiveCount": str(message.received), "SentTimestamp": str(int(time.time() * 1000))},
             "messageAttributes": {}, "md5OfBody": hashlib.md5(message.body.encode()).hexdigest(),

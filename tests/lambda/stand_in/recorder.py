@@ -1,4 +1,4 @@
-"""A proxy before the services of AWS that remembers who did what with which resource, in the words of IAM's policies."""
+"""A proxy in front of the services of AWS that records each call's principal, action and resource, in IAM's terms."""
 import http.client
 import json
 import re
@@ -11,7 +11,7 @@ from stand_in.template import ACCOUNT, REGION, without
 from stand_in.triggers import front
 
 SIGNED = re.compile(r"Credential=(\w+)/\d+/([\w-]+)/(\w+)/aws4_request")
-# What a call of a transaction is allowed by.
+# The actions that allow the calls of a transaction.
 PARTS = {"ConditionCheck": "ConditionCheckItem", "Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
 HOP_HEADERS = {"connection", "content-length", "transfer-encoding", "date", "server"}
 

@@ -1,4 +1,4 @@
-"""The resources of a template, with all names known: as CloudFormation would make them."""
+"""The resources of a template with all references resolved, as CloudFormation would create them."""
 import os
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NAMED = {
 
 
 def without(template):
-    """Leaves out the property that a variable names: checked.py sees whether a test notices."""
+    """Omits the property that an environment variable names, so that checked.py sees whether a test notices."""
     kind, _, name = os.environ.get("HARK_TEST_WITHOUT", "").rpartition(".")
     for resource in template["Resources"].values():
         if resource["Type"] == kind:

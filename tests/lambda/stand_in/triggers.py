@@ -1,4 +1,4 @@
-"""What starts sessions: schedules, uploads into S3, and requests of an HTTP API."""
+"""The triggers that start sessions: schedules, uploads to S3, and requests to an HTTP API."""
 import base64
 import contextlib
 import itertools
@@ -38,7 +38,7 @@ class Schedule:
         return self.service.functions.invoke(arn, "Event", event.encode())
 
     def run(self, minute):
-        """Fires at its rate. What has an expression of times is only fired by tests."""
+        """Fires at its rate. A schedule with an expression of times is only fired by tests."""
         rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", self.expression)
         while rate and not self.service.is_over:
             time.sleep(int(rate[1]) * SECONDS[rate[2]] / 60 * minute)
@@ -51,7 +51,7 @@ class Buckets:
         self.buckets = {properties["BucketName"]: properties for properties in buckets}
 
     def upload(self, bucket, key, times=1, size=1):
-        """Tells of an upload, `times` times. The statuses of the invocations."""
+        """Sends the notification of an upload `times` times. Returns the statuses of the invocations."""
         told = []
         sequencer = f"{next(SEQUENCE):016X}"
         for one in self.buckets[bucket].get("NotificationConfiguration", {}).get("LambdaConfigurations", []):
@@ -67,7 +67,7 @@ class Buckets:
 
 
 def record(bucket, key, sequencer, size):
-    """An upload, as S3 tells of it: the key is encoded as in a form."""
+    """S3's notification of an upload: the key is encoded as in a form."""
     return {
         "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": REGION, "eventTime": "2026-01-01T00:00:00.000Z",
         "eventName": "ObjectCreated:Put", "userIdentity": {"principalId": "AWS:TEST"},
@@ -136,7 +136,7 @@ def requested(api, method, target, headers, body):
 
 
 def front(handle):
-    """What answers HTTP requests by `handle`."""
+    """The class of handlers that answer HTTP requests with `handle`."""
 
     class Front(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -148,7 +148,7 @@ def front(handle):
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(body)))
-            # Who asked may be gone, such as a function that was killed.
+            # The client may be gone, such as a function that was killed.
             with contextlib.suppress(OSError):
                 self.end_headers()
                 self.wfile.write(body)
