@@ -147,7 +147,7 @@ def check_refusals(story):
         equal(started("-q", "-f", "types", "1", "2"), (1, ('["1", "2"]\n', "")))
         for answer, hint in [
             ((403, {"__type": "AccessDeniedException", "Message": "no"}), "lambda:InvokeFunction"),
-            ((404, {"__type": "ResourceNotFoundException", "Message": "no"}), "`hark deploy` makes the instance"),
+            ((404, {"__type": "ResourceNotFoundException", "Message": "no"}), "`hark deploy` creates the instance"),
             ((413, {"__type": "RequestEntityTooLargeException", "Message": "no"}), "at most 6 MB"),
             ((200, {"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}), "`hark logs` shows"),
         ]:
