@@ -33,6 +33,9 @@ pub(crate) trait Server: Send + Sync {
     /// Takes a place for another foreign call.
     fn take_place(&self) -> CallPlace;
 
+    /// Whether so many calls are in flight that another one, of a thread that was taken beside them, is left to others.
+    fn has_too_many_calls(&self) -> bool;
+
     /// Nothing can happen in the session for the moment.
     fn park(&self, id: &SessionId);
 

@@ -66,7 +66,7 @@ impl Serving {
         if left > 0 {
             capacity.note_all_taken();
         } else {
-            left = capacity.to_take_beside(self.in_hand(), self.places.taken());
+            left = capacity.to_take_beside(self.in_hand(), self.places.taken(), now);
             left = left.saturating_sub(self.take_wanted(takes_all, false, left)?);
             if left > 0 {
                 capacity.note_all_taken_beside();

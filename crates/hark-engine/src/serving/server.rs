@@ -44,6 +44,11 @@ impl Server for Serving {
         Arc::new(PatientRecords { records, surroundings: self.ports.surroundings.clone(), is_given_up, tell })
     }
 
+    fn has_too_many_calls(&self) -> bool {
+        let Some(capacity) = &self.capacity else { return false };
+        capacity.leaves_call(self.places.taken(), self.steady_now())
+    }
+
     fn take_place(&self) -> CallPlace {
         self.places.take()
     }
@@ -193,7 +198,7 @@ impl Server for Serving {
 
     fn note_room(&self) {
         let Some(capacity) = &self.capacity else { return };
-        if capacity.takes_more(self.in_hand(), self.places.taken())
+        if capacity.takes_more(self.in_hand(), self.places.taken(), self.steady_now())
             && let Ok(catalog) = self.catalog()
         {
             catalog.ring();
@@ -208,7 +213,7 @@ impl Server for Serving {
 
     fn note_step(&self, took: Duration) {
         if let Some(capacity) = &self.capacity {
-            capacity.note_step(took);
+            capacity.note_step(took, self.places.taken());
         }
     }
 

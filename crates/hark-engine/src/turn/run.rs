@@ -284,6 +284,11 @@ impl Worker<'_> {
             live.call = Some(Box::new(pending));
             return Ending::Moves(live.calls);
         }
+        // Its call would go before those of a higher priority that wait in the storage.
+        if self.session.has_too_many_calls() {
+            live.call = Some(Box::new(pending));
+            return Ending::Moves(live.calls);
+        }
         let (place, waits) = self.session.take_place();
         pending.is_queued &= waits;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };

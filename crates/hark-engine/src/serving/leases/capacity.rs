@@ -7,7 +7,8 @@
 //!
 //! If all calls that can be made at the same time are under way, some threads are still taken *beside* them: workers are idle, and
 //! many threads need no call. A thread whose next step is a call is not taken in this way, as far as the storage knows. If it turns
-//! out that one needs a call all the same, it is given back when it has waited too long, and the storage knows it then.
+//! out that one needs a call all the same, it is given back at once, and the storage knows it then; and for a while no others are
+//! taken, because they may need calls as well.
 
 use std::mem;
 use std::sync::Mutex;
@@ -21,6 +22,7 @@ use crate::limits::{
 use crate::ports::Ports;
 use crate::serving::lock;
 use crate::storage::Tenure;
+use crate::surroundings::Timestamp;
 
 /// A process's room for leased threads.
 pub(in crate::serving) struct Capacity {
@@ -40,6 +42,8 @@ pub(in crate::serving) struct Capacity {
     wants_more: AtomicBool,
     /// It may have left some that can be taken beside calls.
     wants_beside: AtomicBool,
+    /// Before this time none are taken beside calls.
+    beside_from: Mutex<Timestamp>,
     /// The threads whose renewal has just failed. They may not be lost: this process may have been changing the version.
     doubtful: Mutex<Vec<HeldThread>>,
     /// The threads that could not be given back because the storage failed. Nobody was lost, so this is tried again.
@@ -86,6 +90,7 @@ impl Capacity {
             queued_max,
             wants_more: AtomicBool::new(true),
             wants_beside: AtomicBool::new(true),
+            beside_from: Mutex::new(Timestamp(0)),
             doubtful: Mutex::default(),
             unreturned: Mutex::default(),
             coverage: Mutex::default(),
@@ -106,14 +111,23 @@ impl Capacity {
 
     /// How many more threads without calls to take if this many threads are in hand, of which so many have a call under way or
     /// waiting.
-    pub fn to_take_beside(&self, in_hand: usize, calls: usize) -> usize {
+    pub fn to_take_beside(&self, in_hand: usize, calls: usize, now: Timestamp) -> usize {
         let is_full = calls >= self.at_a_time;
         let has_idle_worker = in_hand.saturating_sub(calls) < self.width;
-        if is_full && has_idle_worker {
+        if is_full && has_idle_worker && *lock(&self.beside_from) <= now {
             (self.most() + self.width * HELD_PER_WORKER).saturating_sub(in_hand)
         } else {
             0
         }
+    }
+
+    /// Whether a call is left to others, with this many under way or waiting.
+    pub fn leaves_call(&self, calls: usize, now: Timestamp) -> bool {
+        let is_left = self.width > 0 && calls >= self.most();
+        if is_left {
+            *lock(&self.beside_from) = now.after(QUEUE_TIME_MAX);
+        }
+        is_left
     }
 
     fn is_worth_taking(&self, in_hand: usize) -> bool {
@@ -133,11 +147,12 @@ impl Capacity {
         }
     }
 
-    /// A step of a thread without calls took this long. Threads that compute for long are left to idle processes.
-    pub fn note_step(&self, took: Duration) {
+    /// A step of a thread without calls took this long. Threads that compute for long are left to idle processes. Beside this many
+    /// calls short steps say nothing of how long another call would wait.
+    pub fn note_step(&self, took: Duration, calls: usize) {
         if took > QUEUE_TIME_MAX {
             self.queued.store(0, Ordering::Relaxed);
-        } else {
+        } else if calls < self.at_a_time {
             self.note_answered(took);
         }
     }
@@ -166,10 +181,10 @@ impl Capacity {
 
     /// Whether more threads should be taken now, with this many in hand and so many of them in calls. Returns true once until
     /// the next taking.
-    pub fn takes_more(&self, in_hand: usize, calls: usize) -> bool {
+    pub fn takes_more(&self, in_hand: usize, calls: usize, now: Timestamp) -> bool {
         let is_wanted = |wants: &AtomicBool| wants.load(Ordering::Acquire) && wants.swap(false, Ordering::AcqRel);
         self.is_worth_taking(in_hand) && is_wanted(&self.wants_more)
-            || self.to_take_beside(in_hand, calls) > 0 && is_wanted(&self.wants_beside)
+            || self.to_take_beside(in_hand, calls, now) > 0 && is_wanted(&self.wants_beside)
     }
 
     /// Returns the threads whose renewal has failed twice in a row. They are lost.
@@ -197,25 +212,30 @@ mod tests {
         assert_eq!(capacity.most(), 5);
         capacity.note_withdrawn();
         assert_eq!(capacity.most(), 2);
-        capacity.note_step(QUEUE_TIME_SHORT);
+        capacity.note_step(QUEUE_TIME_SHORT, 2);
+        assert_eq!(capacity.most(), 2);
+        capacity.note_step(QUEUE_TIME_SHORT, 1);
         assert_eq!(capacity.most(), 3);
-        capacity.note_step(QUEUE_TIME_MAX * 2);
+        capacity.note_step(QUEUE_TIME_MAX * 2, 1);
         assert_eq!(capacity.most(), 2, "others may be idle while threads compute here");
     }
 
     #[test]
     fn threads_without_calls_are_taken_beside_calls() {
         let capacity = Capacity { workers: 2, width: 3, ..Capacity::with(Duration::from_secs(1), 2, 9) };
-        let to_take = |in_hand, calls| (capacity.to_take(in_hand), capacity.to_take_beside(in_hand, calls));
+        let now = Timestamp(1);
+        let to_take = |in_hand, calls| (capacity.to_take(in_hand), capacity.to_take_beside(in_hand, calls, now));
         assert_eq!(to_take(1, 1), (1, 0), "another call can be made");
         assert_eq!(to_take(2, 2), (0, 6));
         assert_eq!(to_take(4, 2), (0, 4));
         assert_eq!(to_take(5, 2), (0, 0), "all workers are busy");
-        assert_eq!(to_take(8, 8), (0, 0), "those taken needed calls, and wait for them");
-        assert!(capacity.takes_more(2, 2) && !capacity.takes_more(2, 2), "once until the next taking");
+        assert!(capacity.takes_more(2, 2, now) && !capacity.takes_more(2, 2, now), "once until the next taking");
         capacity.begin_taking();
         capacity.note_all_taken_beside();
-        assert!(!capacity.takes_more(2, 2) && capacity.takes_more(1, 1), "but a call can be made again");
+        assert!(!capacity.takes_more(2, 2, now) && capacity.takes_more(1, 1, now), "but a call can be made again");
+        assert!(!capacity.leaves_call(1, now) && capacity.leaves_call(2, now));
+        assert_eq!(to_take(2, 2), (0, 0), "others may need calls as well");
+        assert_eq!(capacity.to_take_beside(2, 2, now.after(QUEUE_TIME_MAX)), 6);
     }
 
     #[test]
