@@ -63,14 +63,15 @@ pub struct Taken {
     pub known: KnownSession,
 }
 
-/// Which due threads a process takes.
+/// The due threads that a process wants to take.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// Of all running sessions, or only of this one.
+    /// From all running sessions, or only from this one.
     pub session: Option<&'a SessionId>,
-    /// Of these pools.
+    /// In these pools.
     pub pools: &'a Pools,
-    /// Whether also those whose next step is a call, as their due times say ([`Due::Withdrawn`](crate::Due)).
+    /// Whether to include threads whose next step is a call, which their due times mark
+    /// ([`Due::Withdrawn`](crate::Due)).
     pub calls: bool,
 }
 
@@ -210,9 +211,9 @@ pub trait Leases: Send + Sync {
     /// How long a process may be unresponsive before others take its threads.
     fn lease(&self) -> Duration;
 
-    /// Takes the wanted due threads: those with due records and those with due mailboxes, by priority, highest first, and
-    /// then earliest first, at most `most`. A storage whose index is not ordered by priority sorts only the threads that it
-    /// has found. One whose index does not tell calls apart passes over
+    /// Takes the wanted due threads: those with due records and those with due mailboxes, by priority, highest first,
+    /// and then earliest first, at most `most`. A storage whose index is not ordered by priority sorts only the threads
+    /// that it has found. A storage whose index does not mark calls skips at most
     /// [`CALLS_PASSED_MAX`](crate::limits::CALLS_PASSED_MAX) of them. In an atomic change their records get this
     /// version, and the records and mailboxes (whose versions do not change) are leased until `terms.until`. Of a
     /// session that is over only the mailbox of its first thread is taken, once, so that a process notices the end.

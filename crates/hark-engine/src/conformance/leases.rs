@@ -126,7 +126,7 @@ impl Suite {
     }
 }
 
-/// What was taken, without what is known of the sessions.
+/// The taken threads, without the data of their sessions.
 pub(super) fn without_sessions(taken: Vec<Taken>) -> Vec<Taken> {
     taken.into_iter().map(|taken| Taken { known: KnownSession::Nothing, ..taken }).collect()
 }

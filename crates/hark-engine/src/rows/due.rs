@@ -25,8 +25,8 @@ impl DueNumber {
     /// Before all times: rows to look at when their session is taken over.
     pub const AT_TAKEOVER: DueNumber = DueNumber(0);
 
-    /// The bits of a number that are those of [`WITHDRAWN`](DueNumber::WITHDRAWN) exactly if it is of a
-    /// [withdrawn call](Due::Withdrawn), for storages whose index is searched by them.
+    /// A mask: these bits of a number equal [`WITHDRAWN`](DueNumber::WITHDRAWN) exactly if it is a [withdrawn
+    /// call's](Due::Withdrawn). For storages that filter by bits.
     pub const KIND: u64 = 6;
     /// See [`KIND`](DueNumber::KIND).
     pub const WITHDRAWN: u64 = 4;

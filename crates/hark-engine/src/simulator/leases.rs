@@ -117,7 +117,7 @@ impl World {
             if !(runs || is_new) || only.is_some_and(|only| only != id) {
                 continue;
             }
-            // Whoever takes a new thread does not look at the session.
+            // A process that takes a new thread does not look at the session.
             for (key, row) in kept.rows.iter().filter(|(key, _)| runs || **key == Key::Live(ThreadId(0))) {
                 let (thread, held) = match key {
                     Key::Live(thread) => (*thread, Some(row.stamp)),

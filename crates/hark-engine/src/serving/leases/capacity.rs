@@ -5,10 +5,10 @@
 //! this queue adapts: each call that is answered quickly, and each short step of a thread without calls, makes it
 //! longer by one; a call that has waited too long, or a long step, resets it to zero.
 //!
-//! If all calls that can be made at the same time are under way, some threads are still taken *beside* them: workers are idle, and
-//! many threads need no call. A thread whose next step is a call is not taken in this way, as far as the storage knows. If it turns
-//! out that one needs a call all the same, it is given back at once, and the storage knows it then; and for a while no others are
-//! taken, because they may need calls as well.
+//! If a process makes as many calls as it can, it still takes some threads *beside* them, because its workers are idle
+//! and many threads need no call. It leaves out threads that the storage marks as waiting for a call. If a thread turns
+//! out to need a call all the same, it is given back at once, and is then marked; and for a while no others are taken,
+//! because they may need calls as well.
 
 use std::mem;
 use std::sync::Mutex;
@@ -33,16 +33,16 @@ pub(in crate::serving) struct Capacity {
     at_a_time: usize,
     /// With fewer threads than this, a worker is idle.
     workers: usize,
-    /// The number of workers for threads that make no call, if they are other workers than those that make calls.
+    /// The number of workers for threads that make no call, if these are not the workers that make calls.
     width: usize,
     /// How many more threads may be queued.
     queued: AtomicUsize,
     queued_max: usize,
     /// The last taking may have left some.
     wants_more: AtomicBool,
-    /// It may have left some that can be taken beside calls.
+    /// Whether there may be more due threads that can be taken beside calls.
     wants_beside: AtomicBool,
-    /// Before this time none are taken beside calls.
+    /// Before this time no threads are taken beside calls.
     beside_from: Mutex<Timestamp>,
     /// The threads whose renewal has just failed. They may not be lost: this process may have been changing the version.
     doubtful: Mutex<Vec<HeldThread>>,
@@ -109,8 +109,8 @@ impl Capacity {
         if self.is_worth_taking(in_hand) { room } else { 0 }
     }
 
-    /// How many more threads without calls to take if this many threads are in hand, of which so many have a call under way or
-    /// waiting.
+    /// How many more threads without calls to take, if this many threads are in hand and this many of them have a call
+    /// in flight or waiting.
     pub fn to_take_beside(&self, in_hand: usize, calls: usize, now: Timestamp) -> usize {
         let is_full = calls >= self.at_a_time;
         let has_idle_worker = in_hand.saturating_sub(calls) < self.width;
@@ -174,13 +174,13 @@ impl Capacity {
         self.note_all_taken_beside();
     }
 
-    /// The last taking has left none that can be taken beside calls.
+    /// All due threads that can be taken beside calls were taken.
     pub fn note_all_taken_beside(&self) {
         self.wants_beside.store(false, Ordering::Release);
     }
 
-    /// Whether more threads should be taken now, with this many in hand and so many of them in calls. Returns true once until
-    /// the next taking.
+    /// Whether more threads should be taken now, with this many in hand and this many of them in calls. Returns true
+    /// once until the next taking.
     pub fn takes_more(&self, in_hand: usize, calls: usize, now: Timestamp) -> bool {
         let is_wanted = |wants: &AtomicBool| wants.load(Ordering::Acquire) && wants.swap(false, Ordering::AcqRel);
         self.is_worth_taking(in_hand) && is_wanted(&self.wants_more)
