@@ -1,4 +1,4 @@
-//! A process whose Python processes are all busy, where threads are leased: what needs no call goes on there.
+//! A process whose Python processes are all busy, where threads are leased: threads that need no call continue there.
 #![cfg(feature = "sqlite")]
 
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use hark_engine::{
 };
 use hark_machine::{Program, Value};
 
-/// Calls that do not end before they are told to, of which one is made at a time.
+/// Calls that end only when told to. One is made at a time.
 #[derive(Default)]
 struct OneAtATime(Mutex<Waiting>);
 

@@ -1,8 +1,8 @@
 //! The DynamoDB table against the suites for all storages, with a server on this machine.
 //!
-//! The server is `dynoxide`, which `./check` installs; `HARK_DYNAMODB_SERVER` names another one's program that is started as
-//! `PROGRAM serve --port N`. With `HARK_DYNAMODB_ENDPOINT` the tests use a server that runs already, such as AWS's own DynamoDB
-//! Local. Without any of these they are skipped, which they say.
+//! The server is `dynoxide`, which `./check` installs; `HARK_DYNAMODB_SERVER` names another program that is started as
+//! `PROGRAM serve --port N`. With `HARK_DYNAMODB_ENDPOINT` the tests use a running server, such as AWS's own DynamoDB
+//! Local. Without any of these the tests are skipped with a message.
 
 #![cfg(feature = "dynamodb")]
 
@@ -100,7 +100,7 @@ fn live() -> Box<Live> {
 /// How many threads the oversized commit starts: its rows are written in three transactions before it.
 const CHILDREN: u64 = 250;
 
-/// Whoever holds threads since then has held them for too long.
+/// A process that has held threads since then has held them for too long.
 const LONG_AGO: Timestamp = Timestamp(1_000_000);
 
 /// The step of a thread that starts many others.
@@ -115,8 +115,8 @@ fn oversized() -> Commit {
     commit
 }
 
-/// A writer is stopped after each number of its writes. Others find its session, take what is left of it, and the writer goes on:
-/// its threads are all there, or none of them is.
+/// A writer is stopped after each of its writes in turn. Others find its session, take the rest of it, and the writer
+/// continues: all of its threads exist, or none.
 #[test]
 fn a_writer_that_stops_within_an_oversized_commit_has_made_all_of_it_or_nothing() {
     let Some(server) = Server::start() else { return };
@@ -152,7 +152,7 @@ fn a_writer_that_stops_within_an_oversized_commit_has_made_all_of_it_or_nothing(
             Ok(Outcome::Conflict) => assert_eq!((after, pages), (1, 0), "after {writes} writes"),
             other => panic!("after {writes} writes: {other:?}"),
         }
-        // Whoever takes the first thread fences its former holder.
+        // Taking the first thread fences its former holder.
         assert_eq!(before == CHILDREN + 1, outcome == Ok(Outcome::Done), "after {writes} writes, {before} were there");
         fates.push(outcome);
         if !is_held {
@@ -164,7 +164,7 @@ fn a_writer_that_stops_within_an_oversized_commit_has_made_all_of_it_or_nothing(
     assert!(fates.iter().all(|fate| *fate == Ok(Outcome::Conflict)), "{fates:?}");
 }
 
-/// How many threads are there for others to take, who take them.
+/// Takes all due threads as another process, and returns their number.
 fn taken(storage: &DynamoStorage) -> u64 {
     let Tenure::Leases(leases) = storage.tenure() else { panic!("its threads are leased") };
     let now = System.now();
@@ -242,7 +242,7 @@ struct Served {
 }
 
 impl Served {
-    /// One that looks after sessions of this scope, or only runs what it begins.
+    /// A process that sweeps sessions of this scope, or only runs the sessions that it starts.
     fn new(storage: DynamoStorage, attends: Option<Scope>) -> Served {
         let storage = Arc::new(storage);
         let (invoker, foreign) = (Arc::new(Threads::new(2)), Arc::new(NoForeign));
@@ -321,8 +321,8 @@ fn a_fan_out_takes_few_calls_for_each_thread() {
     assert!(calls <= 1_000 * 5, "{calls} calls: {:?}", served.storage.counts());
 }
 
-/// A look that begins between a step and the time that it has noted does not forget that time. Otherwise each sleep takes the second
-/// after which a process looks in any case.
+/// A look that begins between a step and the noting of its due time does not forget that time. Otherwise each sleep
+/// would take a second, after which a process looks in any case.
 #[test]
 fn a_sleep_ends_in_time() {
     let Some(server) = Server::start() else { return };
@@ -335,8 +335,8 @@ fn a_sleep_ends_in_time() {
     assert!(calls <= 10 * 8 + 10, "{calls} calls: {:?}", served.storage.counts());
 }
 
-/// One process writes them down, and another one takes each and ends it: all that the step reads comes with the taking. Looks at
-/// what is due are not counted.
+/// One process creates the sessions, and another one takes and ends each: the request that takes the thread returns
+/// everything that the step reads. Looks for due threads are not counted.
 #[test]
 fn a_session_that_is_left_to_others_takes_three_calls() {
     let Some(server) = Server::start() else { return };

@@ -1,5 +1,5 @@
-//! Sessions whose threads are run by processes that are started for them, one after the other: each is given the threads of one
-//! hint, and everything else it leaves to hints. Nobody looks for what is due, but for a recovery.
+//! Sessions whose threads are run by processes that are started for them, one after the other. Each process is given
+//! the threads of one hint, and leaves all others to further hints. Only a recovery looks for due threads.
 
 #![cfg(feature = "dynamodb")]
 
@@ -72,7 +72,7 @@ impl Foreign for Functions {
     fn cancel_call(&self, _: &CallId) {}
 }
 
-/// What is around a process after this much time has passed.
+/// The surroundings of a process after this much time has passed.
 #[derive(Debug)]
 struct Later(Duration);
 
@@ -106,8 +106,8 @@ struct Process {
 }
 
 impl Process {
-    /// Runs these threads, until nothing of them is left to do here. The process ends at once then, because its attendant is
-    /// told, as in the program of a function.
+    /// Runs these threads until nothing is left to do here. The process then ends at once, because its sweeper is told,
+    /// as in the program of a function.
     fn run(&self, hints: &[(SessionId, Hint)], deadline: Deadline) {
         self.engine.set_deadline(Some(deadline));
         let stop = AtomicBool::new(false);
@@ -139,7 +139,7 @@ impl Service {
         Some(Service { server, table, lease, hints, functions: Arc::default() })
     }
 
-    /// What a process opens.
+    /// The storage of a process.
     fn storage(&self) -> Arc<dyn Storage> {
         let mut storage = self.server.open_leased(&self.table, self.lease);
         storage.set_dispatcher(self.hints.clone());
@@ -187,7 +187,7 @@ impl Service {
         std::mem::take(&mut *lock(&self.hints.sent))
     }
 
-    /// What a process does that is started for these hints and has this much time.
+    /// Runs a process that is started for these hints and has this much time.
     fn run(&self, hints: &[(SessionId, Hint)], time: Duration) {
         self.run_in(&self.process(), hints, time);
     }
@@ -293,7 +293,7 @@ fn a_timer_is_a_hint_for_later() {
     let sent = lock(&service.hints.sent).clone();
     let [(_, Hint { not_before: Some(until), held: None, .. })] = sent[..] else { panic!("{sent:?}") };
     assert!(until >= begun.after(Duration::from_millis(3_900)), "{begun:?} {until:?}");
-    // If it is lost, a recovery before that time sends it once more.
+    // If the hint is lost, a recovery before that time sends it again.
     service.take_hints();
     let recovered = service.process().engine.recover(System.steady_now().after(LEASE)).unwrap();
     assert_eq!((recovered.threads, recovered.timers), (0, 1));
@@ -301,7 +301,8 @@ fn a_timer_is_a_hint_for_later() {
     assert_eq!(service.state(&id), SessionState::Finished);
 }
 
-/// Nobody delays a hint for that long, so it is lost, and the recovery that runs when it is almost due sends it.
+/// A hint cannot be delayed for that long, so it is dropped, and the recovery that runs shortly before it is due sends
+/// it.
 #[test]
 fn a_timer_that_runs_out_much_later_is_a_hint_of_a_recovery() {
     let Some(service) = Service::start(LEASE) else { return };
@@ -326,7 +327,7 @@ fn a_timer_that_runs_out_much_later_is_a_hint_of_a_recovery() {
         let process = service.process_in(later.clone(), Options::default());
         process.run(std::slice::from_ref(hint), deadline(later.steady_now(), LEASE));
     };
-    // One that is delivered too early is sent again, for the same time.
+    // A hint that is delivered too early is sent again, for the same time.
     run(3_580, &hints[0]);
     let again = service.take_hints();
     assert!(matches!(again[..], [(_, Hint { not_before: Some(until), .. })] if until == due), "{again:?}");
@@ -358,7 +359,7 @@ fn a_process_that_is_stopped_soon_hands_on_what_computes() {
 fn a_call_begins_where_it_has_time() {
     let Some(service) = Service::start(LEASE) else { return };
     let id = service.begin("import(f, src.x, 0); fn main() { f() }");
-    // Of the time of this process less than half is left.
+    // Less than half of this process's time is left.
     let first = service.take_hints();
     let now = System.steady_now();
     let engine = service.process().engine;
@@ -373,7 +374,7 @@ fn a_call_begins_where_it_has_time() {
     assert!(timeout > Duration::from_secs(15) && timeout < Duration::from_secs(20), "{timeout:?}");
 }
 
-/// A thread that is due, and that its hint does not hand over.
+/// A due thread whose hint does not hand it over.
 #[test]
 fn a_hinted_thread_that_nobody_holds_is_taken() {
     let Some(service) = Service::start(LEASE) else { return };
@@ -405,12 +406,12 @@ fn a_process_that_is_too_small_hands_a_thread_on_as_it_is() {
     service.run_as(sized(512, 230), &first);
     assert_eq!(service.take_hints(), first, "nothing has changed but who holds it");
     service.run_as(sized(2048, 230), &first);
-    // Who wakes it knows its place.
+    // The process that wakes it knows its place.
     let storage = service.storage();
     Outside::open(&*storage, &System, &id).unwrap().resolve("answer/x", Value::Null).unwrap();
     let woken = service.take_hints();
     assert_eq!(places(&woken), [":2048"]);
-    // A process that is given it all the same does not run it.
+    // A process that is too small does not run it.
     service.run_as(sized(512, 230), &woken);
     assert_eq!(service.take_hints(), woken);
     service.run_as(sized(4096, 230), &woken);
@@ -432,7 +433,7 @@ fn a_long_call_is_made_by_a_process_that_lives_long_enough() {
     let moved = service.take_hints();
     assert_eq!(places(&moved), ["::600"]);
     assert!(lock(&service.functions.0).is_empty(), "it must not begin");
-    // Where the hint is lost, a recovery does not know how long the call may take.
+    // If the hint is lost, the recovery does not know how long the call may take.
     let recovered: Vec<(SessionId, Hint)> =
         moved.iter().map(|(id, hint)| (id.clone(), Hint::now(hint.thread))).collect();
     service.run_as(sized(512, 230), &recovered);
@@ -476,7 +477,7 @@ fn a_session_goes_on_with_the_code_that_it_began_with() {
     let [(_, hint)] = &handed_on[..] else { panic!("{handed_on:?}") };
     assert_eq!((hint.code.as_deref(), hint.held, hint.left), (Some("v1"), first[0].1.held, first[0].1.left));
     service.run_in(&old, &handed_on, LEASE);
-    // Its timer comes to the new one, too, and nobody holds the thread.
+    // Its timer, too, reaches the new code, and no process holds the thread.
     let timer = service.take_hints();
     assert_eq!((timer.len(), timer[0].1.code.as_deref()), (1, None));
     thread::sleep(Duration::from_millis(20));
@@ -496,7 +497,7 @@ fn a_session_whose_code_is_gone_goes_on_with_what_there_is() {
     assert_eq!(service.state(&id), SessionState::Finished);
 }
 
-/// What was wrong may have been mended since.
+/// The fault may have been corrected since.
 #[test]
 fn a_retry_takes_the_newest_code() {
     let Some(service) = Service::start(LEASE) else { return };

@@ -13,8 +13,9 @@ fn calls_in_threads_of_their_own() {
         #[limit(1)] import(solo, lib, 1);
         fn main() { await [async solo(1), async solo(2), async solo(3)] }";
     check_with(150, TRIES, text, &[], "[1, 2, 3]");
-    // A server gives the session up while a worker looks at a thread that has lost its place, takes the session up again, and
-    // ends the thread. Then the worker goes on, and queues for the place in the name of a thread that is no more.
+    // A server gives the session up while a worker looks at a thread that has lost its place, takes the session up
+    // again, and ends the thread. Then the worker continues, and queues for the place in the name of a thread that no
+    // longer exists.
     let scenario = scenario(TRIES, text, &[]);
     check_seed(7_015, &scenario, &check_undisturbed(&scenario, "[1, 2, 3]"));
 }

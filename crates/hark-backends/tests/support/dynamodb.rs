@@ -1,4 +1,4 @@
-//! A server that speaks DynamoDB's API.
+//! A server with DynamoDB's API.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use hark_backends::storage::dynamodb::{DynamoSettings, DynamoStorage};
 
-/// How long a server may take to be there.
+/// How long a server may take to start.
 const START_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// A server that ends with this value, unless somebody else has started it.
+/// A server that is stopped when this value is dropped, unless it was running before.
 pub struct Server {
     endpoint: String,
     process: Option<Child>,
@@ -61,7 +61,7 @@ impl Server {
                 return None;
             }
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                // It may be another one that answers, which has taken the port just before: then this one ends.
+                // The answer may come from another server that has just taken the port: then this one ends.
                 thread::sleep(Duration::from_millis(50));
                 return server.process.as_mut()?.try_wait().expect("it can be asked for").is_none().then_some(server);
             }
@@ -85,7 +85,7 @@ impl Server {
 
     fn open_with(&self, table: &str, settings: DynamoSettings) -> DynamoStorage {
         let (endpoint, region) = (Some(self.endpoint.clone()), Some("us-east-1".to_owned()));
-        // So long that none is renewed while a test runs.
+        // Long enough that no lease is renewed while a test runs.
         let lease = Duration::from_secs(600);
         let settings = DynamoSettings { table: table.to_owned(), endpoint, region, lease, ..settings };
         DynamoStorage::open(settings).expect("its table has a name")
@@ -112,7 +112,7 @@ fn new_table_with(server: &Server, settings: DynamoSettings) -> (String, DynamoS
     (name, storage)
 }
 
-/// A server that speaks S3's API, with a bucket.
+/// A server with S3's API and a bucket.
 pub struct BucketServer(Server);
 
 impl BucketServer {
@@ -141,7 +141,7 @@ impl BucketServer {
     }
 }
 
-/// The project's proxy in front of a server, which injects faults and ends with this value.
+/// The project's proxy in front of a server, which injects faults and is stopped when this value is dropped.
 pub struct Proxy {
     server: Server,
     address: String,
@@ -174,7 +174,7 @@ impl Proxy {
         held.unwrap_or_else(|| panic!("it counts what it holds: {counts}")) != '0'
     }
 
-    /// Lets through what it holds, and holds no more.
+    /// Forwards the writes that it holds, and holds no more.
     pub fn release(&self) {
         self.ask("POST /go");
     }
