@@ -100,16 +100,16 @@ pub enum Command {
     /// Deploy the project to AWS Lambda
     #[cfg(feature = "lambda")]
     Deploy(Deploy),
-    /// Run a function of the deployed project on AWS Lambda
+    /// Start a session of the deployed project on AWS Lambda
     #[cfg(feature = "lambda")]
     Invoke(Invoke),
-    /// Show what the deployed project consists of on AWS
+    /// Show the parts of the deployed project on AWS
     #[cfg(feature = "lambda")]
     Info(Info),
-    /// Print what the functions of the deployed project have written
+    /// Print the logs of the deployed project's functions
     #[cfg(feature = "lambda")]
     Logs(Logs),
-    /// Remove what `hark deploy` has made
+    /// Remove everything that `hark deploy` has created
     #[cfg(feature = "lambda")]
     Destroy(Destroy),
     /// Show the documentation of a builtin, or list all builtins

@@ -30,7 +30,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of a project, whose sessions are where the command line has said, if it has.
+    /// The place of a project, whose sessions may be in a storage that the command line names.
     pub fn of(project: &Project, asked: Asked<'_>) -> Place {
         let (mut before, mut behind) = (String::new(), String::new());
         if let Some(config) = &project.config {
@@ -39,7 +39,7 @@ impl Place {
             before.push_str(&format!("cd {} && ", quoted_path(&from_current_folder(&project.folder))));
         }
         let name = name_of_kept(project, asked);
-        // The name of an instance says where its sessions are.
+        // The name of an instance determines where its sessions are.
         if asked.instance.is_none() && name != name_of_kept(project, Asked { name: None, ..asked }) {
             let name = name.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
             behind.push_str(&format!(" -s {name}"));

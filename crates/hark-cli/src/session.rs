@@ -172,7 +172,7 @@ pub fn invoker(
         command.spawn()
     };
     if matches!(kept.tenure(), hark_engine::Tenure::Leases(_)) {
-        // Each runs one thread at a time.
+        // Each process runs one thread at a time.
         let width = python::workers_max(project);
         return Ok(Arc::new(AssignedProcesses::new(width, Box::new(move |_, socket| spawn(1, socket)))));
     }
@@ -182,7 +182,7 @@ pub fn invoker(
     Ok(Arc::new(Processes::new(width, project.settings.lease.unwrap_or(LEASE), Box::new(spawn))))
 }
 
-/// The command of a worker process, but for how many Python workers it has.
+/// The command of a worker process, without the number of its Python workers.
 fn worker_command(
     project: &Project,
     kept: &Kept,
@@ -321,7 +321,7 @@ pub fn who_continues(storage: &dyn Storage, id: &SessionId, place: &Place) -> St
         return format!("the functions of the instance continue it, and `{stdout}` prints its output");
     }
     let is_leased = matches!(storage.tenure(), StorageTenure::Leases(_));
-    // If that cannot be found out, the command does so again.
+    // If this cannot be determined, the command tries again.
     if is_leased && is_run_elsewhere(storage, id).unwrap_or(false) {
         return format!("a worker continues it, and `{}` prints its output", place.command(&format!("stdout {id}")));
     }

@@ -1,4 +1,4 @@
-//! Where a project's sessions are kept: what the command line and `hark.toml` say.
+//! Where a project's sessions are kept, according to the command line and `hark.toml`.
 
 mod kept;
 
@@ -46,7 +46,7 @@ pub fn or_memory(kept: Option<&Kept>) -> Arc<dyn Storage> {
     kept.map_or_else(|| Arc::<MemoryStorage>::default() as Arc<dyn Storage>, Kept::shared)
 }
 
-/// The storage that sessions are looked for in. None if nothing was ever kept there.
+/// The storage in which a command looks for sessions. None if nothing was ever kept there.
 ///
 /// # Errors
 /// If it cannot be opened, or keeps no sessions.
@@ -58,24 +58,24 @@ pub fn of_kept_sessions(project: &Project, choice: &KeptStorage) -> Result<Optio
     address.open(project).map(Some)
 }
 
-/// Where the sessions are that others have left, or are to serve. There need not be any yet.
+/// The place of the sessions that a command serves, or leaves to others. There need not be any yet.
 ///
 /// # Errors
-/// If sessions are not to last; `so` says what that means for the command.
+/// If sessions are kept in memory; `so` says what that means for the command.
 pub fn address(project: &Project, choice: &KeptStorage, so: &str) -> Result<Address, Failure> {
     let asked = choice.asked();
     let address = address_of(project, name_of_kept(project, asked), asked)?;
     address.ok_or_else(|| Failure::usage(format!("sessions in memory end with their process, so {so}")))
 }
 
-/// Which storage a command on kept sessions means: what the command line says; a file, if it names a folder; what `hark.toml` says, if
-/// that lasts; else a file.
+/// The storage for a command on kept sessions: the one on the command line; a file, if the command line names a folder;
+/// the one in `hark.toml`, unless that is memory; else a file.
 pub fn name_of_kept(project: &Project, asked: Asked<'_>) -> StorageName {
     let lasting = project.settings.storage.filter(|name| *name != StorageName::Memory && asked.data_dir.is_none());
     asked.name.or(lasting).unwrap_or(StorageName::Sqlite)
 }
 
-/// Where a storage is; none if it is memory.
+/// The place of a storage; None for memory.
 fn address_of(project: &Project, name: StorageName, asked: Asked<'_>) -> Result<Option<Address>, Failure> {
     if asked.ttl.is_some() && !name.is_remote() {
         let failure = Failure::usage("`--ttl` needs a storage that removes sessions by itself");
@@ -98,7 +98,7 @@ fn address_of(project: &Project, name: StorageName, asked: Asked<'_>) -> Result<
     })
 }
 
-/// The table that is meant.
+/// The settings of the table.
 #[cfg(feature = "dynamodb")]
 fn table(project: &Project, asked: Asked<'_>) -> Result<DynamoSettings, Failure> {
     if asked.data_dir.is_some() {
@@ -123,7 +123,8 @@ fn table(project: &Project, asked: Asked<'_>) -> Result<DynamoSettings, Failure>
     })
 }
 
-/// The table of an instance, but for its name. It is in the project's account, wherever the project's other table may be.
+/// The settings of an instance's table, without its name. It is in the project's account, wherever the project's other
+/// table may be.
 #[cfg(feature = "lambda")]
 fn instance_table(project: &Project) -> DynamoSettings {
     let told = &project.settings.dynamodb;

@@ -21,7 +21,7 @@ pub enum StorageName {
 }
 
 impl StorageName {
-    /// Whether it is asked over a network.
+    /// Whether it is reached over a network.
     pub fn is_remote(self) -> bool {
         match self {
             StorageName::Memory | StorageName::Sqlite => false,
@@ -41,7 +41,7 @@ impl StorageName {
     }
 }
 
-/// What the command line says of where sessions are kept.
+/// The command line's options for the place of sessions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a> {
     /// The storage.
@@ -83,7 +83,7 @@ pub struct StorageChoice {
     /// The folder of the file with stored sessions. Default: `data_dir` in hark.toml, else .hark
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
-    /// With `-s dynamodb`: remove the session so long after its start, whatever its state: 12h, 7d. Without it: `ttl` of hark.toml, else never
+    /// With `-s dynamodb`: remove the session this long after its start, whatever its state: 12h, 7d. Without it: `ttl` of hark.toml, else never
     #[cfg(feature = "dynamodb")]
     #[arg(long, value_name = "AGE")]
     pub ttl: Option<String>,
@@ -93,7 +93,7 @@ pub struct StorageChoice {
 #[cfg(feature = "lambda")]
 #[derive(Debug, Args)]
 pub struct InstanceChoice {
-    /// The instance on AWS Lambda that `hark deploy` has made: the same as `-s lambda`
+    /// The instance on AWS Lambda that `hark deploy` has created: the same as `-s lambda`
     #[arg(long, conflicts_with_all = ["storage", "data_dir"])]
     pub deployed: bool,
     /// The instance with this name. Default: the one that was deployed last from this folder
@@ -103,7 +103,7 @@ pub struct InstanceChoice {
 
 #[cfg(feature = "lambda")]
 impl InstanceChoice {
-    /// The same with what this says. A name means an instance, if no other storage is named.
+    /// The same with these options. A name means an instance, if no other storage is named.
     fn asked<'a>(&'a self, asked: Asked<'a>) -> Asked<'a> {
         let is_meant = self.deployed || self.uuid.is_some();
         let name = asked.name.or(is_meant.then_some(StorageName::Lambda));

@@ -286,7 +286,7 @@ pub struct Worker {
     pub config: ConfigFile,
     #[command(flatten)]
     pub concurrency: ConcurrencyChoice,
-    /// Run threads and calls of this pool; repeatable. `default` is the pool of all that have none. Default: `pools` in
+    /// Run threads and calls of this pool; repeatable. `default` is the pool of all others. Default: `pools` in
     /// hark.toml, else only that one
     #[arg(long = "pool", value_name = "NAME")]
     pub pools: Vec<Pool>,

@@ -16,17 +16,17 @@ pub struct StorageCommand {
     pub task: StorageTask,
 }
 
-/// What is done with a storage.
+/// The commands on a storage.
 #[derive(Debug, Subcommand)]
 pub enum StorageTask {
-    /// Create the file or the table that sessions are kept in, unless it is there
+    /// Create the file or the table for sessions, unless it exists
     Init(Kept),
-    /// Look whether sessions can be kept there, and say what is wrong
+    /// Check whether sessions can be kept there, and report what is wrong
     Check(Kept),
 }
 
 impl StorageTask {
-    /// Which storage, and how it is told of.
+    /// The storage, and the form of the output.
     pub fn kept(&self) -> &Kept {
         match self {
             StorageTask::Init(kept) | StorageTask::Check(kept) => kept,

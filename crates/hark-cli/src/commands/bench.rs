@@ -163,7 +163,7 @@ struct Usage {
     workers_cpu: f64,
     bytes_written: u64,
     memory_peak: u64,
-    /// What was asked of the storage: names and counts.
+    /// The requests to the storage: names and counts.
     work: Vec<(&'static str, f64)>,
 }
 

@@ -1,4 +1,4 @@
-//! Following a session that others run: its output as it comes, and its report in the end.
+//! Follows a session that other processes run: its output as it appears, and its report at the end.
 
 use hark_backends::System;
 use hark_engine::outside::Outside;
@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::signals::{self, Interruption};
 use crate::storage;
 
-/// Follows a session until it has ended or a signal has come, and returns its report. `begin` is called before, when the output
-/// of which `show` is not to be told has been left out.
+/// Follows a session until it has ended or a signal has arrived, and returns its report. `begin` is called first, after
+/// earlier output that is not to be shown was skipped.
 ///
 /// # Errors
 /// If the storage fails, or the session is removed.
@@ -46,13 +46,13 @@ pub fn follow(
 /// Which output is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
-    /// All.
+    /// All output.
     Start,
-    /// What comes from now on.
+    /// Only output from now on.
     Now,
 }
 
-/// Whether there was any.
+/// Whether there was any new output.
 fn print_new(
     history: &mut HistoryReader<'_>,
     show: &mut dyn FnMut(&str) -> Result<(), Failure>,

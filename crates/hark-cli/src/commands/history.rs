@@ -123,7 +123,7 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
 /// Shows entries.
 type Show<'a> = dyn FnMut(&[LogEntry], &Outcomes<'_>) -> Result<(), Failure> + 'a;
 
-/// What the threads came to that end in some entries.
+/// The outcomes of the threads that end in some entries.
 struct Outcomes<'a> {
     executable: &'a Executable,
     values: HashMap<ThreadId, String>,
@@ -154,7 +154,7 @@ impl<'a> Outcomes<'a> {
     }
 }
 
-/// What belongs to an entry that ends its thread, and is not in the history.
+/// The outcome of an entry that ends its thread, which is not in the history.
 struct Outcome<'a> {
     value: Option<&'a String>,
     data: Option<&'a Value>,

@@ -69,7 +69,7 @@ impl Store {
         if id == Some("") {
             let list = self.place.command("sessions");
             return Err(Failure::usage("the id of the session is empty")
-                .with_hint(format!("is a variable of the shell not set? `{list}` lists the existing ids")));
+                .with_hint(format!("is a shell variable not set? `{list}` lists the existing ids")));
         }
         let keyed =
             id.map(|key| session_of(self.storage.space(), key)).transpose().map_err(storage::failure)?.flatten();

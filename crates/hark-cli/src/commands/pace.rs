@@ -1,4 +1,4 @@
-//! How often a session is looked at that others run.
+//! How often a session that other processes run is polled.
 
 use std::thread;
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Pace {
         pause
     }
 
-    /// Waits as long.
+    /// Waits for the current pause.
     pub fn wait(&mut self, has_found: bool) {
         thread::sleep(self.next(has_found));
     }

@@ -169,7 +169,7 @@ impl Ends {
         self.look();
     }
 
-    /// So many of the expected ones will not come.
+    /// This many of the expected reports will not come.
     fn expect_fewer(&self, count: usize) {
         let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         *expected = expected.map(|expected| expected.saturating_sub(count));

@@ -29,7 +29,7 @@ use crate::storage::{self, Kept};
 /// The width of the names before the values.
 const FIELD_COLUMNS: usize = 9;
 
-/// The length to which the arguments of a call are shown that waits for a worker.
+/// The maximum length of the arguments of a call that waits for a worker.
 const ARGUMENTS_WAITING_MAX: usize = 80;
 
 /// The state of a thread that failed with an error.
@@ -130,7 +130,7 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// What there is to say about a session beside its state.
+/// Notes about a session beside its state.
 struct Notes {
     /// Whether its program has changed.
     note: Option<String>,

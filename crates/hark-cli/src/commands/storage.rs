@@ -15,16 +15,16 @@ use crate::render::escape;
 use crate::report::Json;
 use crate::storage::{self, Address, Kept};
 
-/// What was looked at, and what is wrong with it, if something is.
+/// The subject of a check, and its fault, if there is one.
 struct Finding {
     subject: String,
     fault: Option<String>,
 }
 
-/// Creates a storage, or looks whether it can be used.
+/// Creates a storage, or checks whether it can be used.
 ///
 /// # Errors
-/// If it cannot be opened or made.
+/// If it cannot be opened or created.
 pub fn storage(wanted: &StorageCommand) -> Result<u8, Failure> {
     let kept = wanted.task.kept();
     let project = project::load_here(kept.config.path.as_deref())?;
@@ -51,7 +51,7 @@ fn init(choice: &Choice, project: &Project, address: &Address) -> Result<u8, Fai
         #[cfg(feature = "lambda")]
         Address::Instance(name, _) => {
             return Err(Failure::usage(format!("the table of the instance `{name}` is part of what is deployed"))
-                .with_hint("`hark deploy` makes it"));
+                .with_hint("`hark deploy` creates it"));
         }
     };
     let done = if was_there { "exists" } else { "created" };
@@ -79,7 +79,7 @@ fn check(choice: &Choice, project: &Project, address: &Address) -> Result<u8, Fa
                 findings.extend(found.into_iter().map(|found| Finding { subject: found.subject, fault: found.fault }));
             }
         }
-        // What does not answer has been told once.
+        // A storage that does not answer was reported already.
         if findings.iter().all(|found| found.fault.is_none()) {
             findings.push(check_sessions(&kept)?);
         }
@@ -103,7 +103,7 @@ fn check(choice: &Choice, project: &Project, address: &Address) -> Result<u8, Fa
     Ok(if findings.iter().any(|found| found.fault.is_some()) { BROKEN } else { FINISHED })
 }
 
-/// Whether what sessions are listed by can be read of each of them.
+/// Whether the summary of each session can be read.
 fn check_sessions(kept: &Kept) -> Result<Finding, Failure> {
     let catalog = kept.catalog().ok_or_else(|| Failure::usage("this storage keeps no sessions"))?;
     let listed = catalog.list(&Filter::default()).map_err(storage::failure)?;

@@ -1,4 +1,4 @@
-//! Pools that threads need to continue and that no live process serves: which these are, and that it is said once.
+//! Finds pools that threads need to continue and that no live process serves, and warns of each once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use super::progress::SESSIONS_MAX;
 use crate::output;
 use crate::place::Place;
 
-/// When the first look is, and the minimum time between two. A worker that was just started has announced itself by then.
+/// The time before the first look, and the minimum time between two. By then a worker that was just started has
+/// announced itself.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Looks take at most one part in this many of the time.
@@ -39,7 +40,7 @@ impl Pooled {
         if !program.has_places() || !matches!(storage.tenure(), Tenure::Leases(_)) {
             return None;
         }
-        // What cannot be opened fails where it is run.
+        // A session that cannot be opened fails where it is run.
         Some(Pooled { id: id.clone(), records: storage.session(id, program).ok()? })
     }
 
@@ -52,8 +53,8 @@ impl Pooled {
         opened.collect()
     }
 
-    /// The pools that its threads need now, beside these, and that no other live process serves for it. None where the
-    /// storage does not know which processes there are.
+    /// The pools, other than these, that its threads need now and that no other live process serves for it. None if the
+    /// storage does not know the live processes.
     fn unserved(&self, storage: &dyn Storage, own: &[Pool]) -> Result<BTreeSet<Pool>, StorageError> {
         let Tenure::Leases(leases) = storage.tenure() else { return Ok(BTreeSet::new()) };
         let Some(others) = leases.announced_by_others()? else { return Ok(BTreeSet::new()) };
@@ -75,7 +76,7 @@ impl Pooled {
         Ok(pools)
     }
 
-    /// Whether one of these threads waits for nothing but a process of its pool.
+    /// Whether one of these threads waits only for a process of its pool.
     fn any_can_go_on(&self, threads: &[(ThreadId, Box<Live>)]) -> Result<bool, StorageError> {
         let now = System.steady_now();
         let is_due = |live: &Live| live.status.is_in_hand() || live.status.time().is_some_and(|time| time <= now);
@@ -109,14 +110,14 @@ pub fn notes(storage: &dyn Storage, sessions: &[SessionId], place: &Place) -> Ve
     pools.iter().map(|pool| note(pool, place)).collect()
 }
 
-/// Says once of each pool that sessions of this process need that no worker serves it. Dropping it ends that.
+/// Warns once of each pool that sessions of this process need and that no worker serves. Dropping it ends the warnings.
 pub struct Watch {
     stop: Option<Sender<()>>,
     looks: Option<JoinHandle<()>>,
 }
 
 impl Watch {
-    /// Watches the sessions that `sessions` opens, which this process runs as far as they are in the default pool.
+    /// Watches the sessions that `sessions` opens, of which this process runs the threads in the default pool.
     pub fn start(
         storage: Arc<dyn Storage>,
         place: Place,

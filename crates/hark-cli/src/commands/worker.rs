@@ -27,7 +27,7 @@ use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage;
 
-/// A worker that runs whole sessions runs all that is in them.
+/// A worker that runs whole sessions runs all of their threads, whatever the pools.
 const POOLS_UNUSED: &str = "warning: its pools have no effect here: it runs whole sessions, with all of their threads and calls\n\
     hint: `tenure = \"threads\"` under `[sessions]` in hark.toml lets workers share the threads of a session\n";
 
@@ -121,7 +121,7 @@ fn work_for_pool(wanted: &WorkerProcess, project: &Project, socket: UnixStream) 
     let options = Options { pools: only(&wanted.pools), ..session::options(project) };
     let engine = Arc::new(Engine::for_assigned(options, ports));
     let attending = engine.clone();
-    // It renews leases, and stops calls that are cancelled.
+    // The sweeper renews leases, and stops calls that are cancelled.
     let attendant = thread::Builder::new()
         .name("attendant".to_owned())
         .spawn(move || attending.attend(Scope::Own, &AtomicBool::new(false), &|_, _| {}));
@@ -145,7 +145,7 @@ fn only(pools: &[Pool]) -> Pools {
     pools.iter().cloned().collect()
 }
 
-/// This process cannot begin its work. What has run out its supervisor tells, once for all workers.
+/// This process cannot begin its work. Its supervisor reports exhausted resources, once for all workers.
 fn refused(error: &io::Error) -> Result<u8, Failure> {
     match Shortage::of(error) {
         Some(shortage) => Ok(processes::exit_status(shortage)),

@@ -1,6 +1,7 @@
-//! Which names and expressions in `[instance]` AWS would not take: it says so only after some minutes, by putting everything back.
+//! Checks names and expressions in `[instance]` that AWS would refuse, because AWS does so only after some minutes, and
+//! rolls everything back.
 
-/// What is wrong with an element of a list in `[instance]`, if something is. A row has several texts.
+/// The fault of an element of a list in `[instance]`, if there is one. A row has several strings.
 pub fn complaint(key: &str, element: &[String]) -> Option<String> {
     let first = element.first()?;
     match key {

@@ -1,7 +1,7 @@
-//! Sessions that another process seems to hold, where only a lease tells whether that process is alive.
+//! Sessions that another process seems to hold, where only a lease shows whether that process is alive.
 //!
-//! A process that is alive renews its leases. So a session that is still held after a whole lease has a process that goes on with it,
-//! and one whose lease ends before was left by a process that is gone.
+//! A live process renews its leases. So if a session is still held after a whole lease, its process continues it; if
+//! its lease expires before, its process is gone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use super::Ends;
 use crate::failure::Failure;
 use crate::storage::{self, Kept};
 
-/// How often a session is looked at in the time of a lease.
+/// How many times a session is polled during a lease.
 const LOOKS: u32 = 20;
 /// How long the end of the command may go unnoticed.
 const NAP: Duration = Duration::from_millis(50);
@@ -27,7 +27,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Those among all unfinished sessions, or this one if it is one. None where it is known whether a process is alive.
+    /// The held ones among all unfinished sessions, or only this one. None where it is known whether a process is
+    /// alive.
     pub fn find(kept: &Kept, only: Option<&SessionId>) -> Result<Held, Failure> {
         let Some(lease) = kept.lease_of_the_lost() else {
             return Ok(Held { sessions: Vec::new(), lease: Duration::ZERO });
@@ -40,7 +41,7 @@ impl Held {
         Ok(Held { sessions: held.map(|summary| summary.id).collect(), lease })
     }
 
-    /// What is said before they are waited for.
+    /// The message before waiting for them.
     pub fn note(&self) -> String {
         let (subject, they) = match &self.sessions[..] {
             [id] => (format!("session {id} is held by another process"), "it continues"),
@@ -49,8 +50,8 @@ impl Held {
         format!("{subject}: {they} here within {} s, unless that process is alive", self.lease.as_secs_f64().ceil())
     }
 
-    /// Has each of them resumed when its lease ends, until the command is `interrupted` or all is known. `resume` answers whether the
-    /// session is unfinished.
+    /// Resumes each of them when its lease expires, until the command is `interrupted` or all are known. `resume`
+    /// returns whether the session is unfinished.
     pub fn watch(
         self,
         storage: Arc<dyn Storage>,
@@ -78,7 +79,7 @@ impl Held {
                         false
                     }
                     Ok(false) => {
-                        // What the storage does not answer now is asked once more.
+                        // If the storage does not answer now, it is asked once more.
                         match resume(id) {
                             Ok(true) => {}
                             Ok(false) => ends.expect_fewer(1),

@@ -77,7 +77,8 @@ pub fn of_installing(said: &str, requirements: &Path, version: &str) -> Failure 
     told(said, requirements, version, &missing)
 }
 
-/// The same where nothing can be compiled, for these processors. `pip` does not tell a package without wheels from none.
+/// The same where nothing can be compiled, for these processors. `pip` does not distinguish a package without wheels
+/// from a missing one.
 #[cfg(any(test, feature = "lambda"))]
 pub fn of_installing_wheels(said: &str, requirements: &Path, version: &str, machine: &str) -> Failure {
     let missing = format!(
@@ -142,7 +143,7 @@ fn gist(said: &str) -> Option<String> {
     if let Some(line) = lines.iter().find(|line| line.contains("No matching distribution")) {
         return marked(line);
     }
-    // `pip` breaks down over a wrong marker. The last line of what it then prints says why, after the name of the exception.
+    // `pip` crashes on a wrong marker. The last line of its output has the reason, after the name of the exception.
     if lines.iter().any(|line| line.contains("Traceback (most recent call last)")) {
         let last = lines.last()?;
         return Some(last.split_once(": ").map_or(*last, |(_, why)| why).to_owned());

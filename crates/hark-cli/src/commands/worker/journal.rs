@@ -42,7 +42,7 @@ impl Journal for Log {
 pub struct Programs {
     project: Arc<Project>,
     storage: Arc<dyn Storage>,
-    /// By their hashes: many sessions may have the same one.
+    /// By hash, because many sessions may have the same program.
     known: Mutex<HashMap<String, Arc<Executable>>>,
 }
 
