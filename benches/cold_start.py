@@ -38,14 +38,14 @@ from stand_in.emulator import children, dynamodb, installed  # noqa: E402
 GUIDE = ROOT / "docs/guide/lambda.md"
 BEGIN, END = "<!-- made by benches/cold_start.py -->\n", "<!-- end of that -->\n"
 RUNTIME_CLIENT = "awslambdaric==4.2.2"
-# Milliseconds: how much later than in the function beside it the first instruction may run, and how long the beginning may take.
+# Limits in milliseconds: the delay of the first instruction compared with the other function, and the start.
 BEYOND_RUST, BEYOND_PYTHON, INIT_MAX = 25, 50, 100
 SECONDS_MAX = 60
 
 
 @dataclass
 class Function:
-    """A function, and how long it took each time, in milliseconds."""
+    """A function, and its times in milliseconds."""
 
     name: str
     command: list
@@ -110,7 +110,7 @@ def python():
 
 
 def measured(hark, rounds):
-    """The functions, measured."""
+    """Measures the functions."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder, dynamodb.running() as table:
         folder = Path(folder)
         bootstrap = folder / "bootstrap"
@@ -123,7 +123,7 @@ def measured(hark, rounds):
         started = [str(bootstrap), *handler]
         functions = [Function("nothing, in Rust", trivial(folder), {}), Function("Hark", started, {"function": "main"}),
                      Function("Python", handler, {}), Function("Hark, calling Python", started, {"function": "python"})]
-        # The first round has the files read, and the program written into the table.
+        # The first round reads the files into memory, and stores the program in the table.
         for number in range(rounds + 1):
             for function in functions:
                 begin(function, variables)
@@ -148,7 +148,7 @@ def table(functions):
 
 
 def check(functions):
-    """What takes too long."""
+    """The times above their limits."""
     rust, hark, plain, called = (min(function.first) for function in functions)
     init = min(functions[1].init)
     found = [("the first instruction of Hark", hark - rust, BEYOND_RUST),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts what sessions in DynamoDB cost, and prints the table of docs/guide/dynamodb.md.
+"""Counts the cost of sessions in DynamoDB, and prints the table of docs/guide/dynamodb.md.
 
     dynamodb.py [--hark PATH] [--check | --write] [--small]
 
@@ -33,10 +33,10 @@ BEGIN, END = "<!-- made by benches/dynamodb.py -->\n", "<!-- end -->\n"
 WRITE_UNIT, READ_UNIT, TRANSITION, OPERATION = 0.625, 0.125, 25, 8
 SECONDS_MAX = 300
 IDLE_SECONDS = 10
-# How far what is counted may be from the guide's table: reads of progress depend on how long something takes.
+# The tolerance for differences from the guide's table: reads of progress depend on timing.
 MORE_MAX, LESS_MAX, SLACK = 1.3, 0.5, 0.5
 
-# Only programs are written by it here.
+# Here only programs are written by it.
 PROGRAM_CALL = "BatchWriteItem"
 
 PROGRAM = """
@@ -54,7 +54,7 @@ fn napped(n) { if n > 0 { sleep(0.02); napped(n - 1) } }
 
 @dataclass
 class Cost:
-    """Of something, once."""
+    """The cost of one unit of work."""
 
     calls: float
     writes: float
@@ -67,12 +67,12 @@ class Cost:
         return self.calls, self.writes, self.reads
 
     def dollars(self):
-        """Of a million."""
+        """The price of a million."""
         return self.writes * WRITE_UNIT + self.reads * READ_UNIT
 
 
 class Bench:
-    """A project with a table of its own, and the proxy before it."""
+    """A project with its own table, and the proxy in front of it."""
 
     def __init__(self, hark, direct, address):
         self.hark, self.direct, self.address = hark, server.environment(direct), address
@@ -80,7 +80,7 @@ class Bench:
         (self.folder / "src").mkdir()
         (self.folder / "x.hk").write_text(PROGRAM)
         (self.folder / "src/work.py").write_text("def step(n):\n    return n\n")
-        # So long that no lease is renewed while something is counted.
+        # Long enough that no lease is renewed during a count.
         (self.folder / "hark.toml").write_text('[project]\nstorage = "dynamodb"\n[sessions]\nlease = 600\n')
         self.environment = server.environment(address)
         self.ask("storage", "init")
@@ -97,7 +97,7 @@ class Bench:
         return out.strip()
 
     def counted(self, does):
-        """What something costs, without polling, and without the program, which each process writes that starts it."""
+        """The cost of some work, without polling, and without storing the program."""
         server.ask(self.address, "/reset", "POST")
         does()
         counts = server.ask(self.address, "/counts")
@@ -110,14 +110,14 @@ class Bench:
         return self.counted(lambda: self.ask("run", "-q", "x.hk", "-f", function, str(count)))
 
     def each(self, function, few, many):
-        """What each of the things costs that a function does so often."""
+        """The cost of each of the things that a function does this many times."""
         return self.run(function, many).minus(self.run(function, few), many - few)
 
     def bench(self, sessions):
         return self.counted(lambda: self.ask("bench", "x.hk", "-f", "noop", "--sessions", str(sessions)))
 
     def left(self, count):
-        """Sessions each of which a process creates, and which a worker runs."""
+        """Sessions that separate processes create and a worker runs."""
         finished = lambda: len(self.ask("sessions", "-q", "--state", "finished", environment=self.direct).split())
         def leave_and_run():
             expected = finished() + count
@@ -131,7 +131,7 @@ class Bench:
         return self.counted(leave_and_run)
 
     def idle(self):
-        """What a worker that has nothing to do costs in a second."""
+        """The cost of an idle worker in a second."""
         worker = self.start("worker", "-q")
         time.sleep(2)
         server.ask(self.address, "/reset", "POST")
@@ -145,9 +145,9 @@ class Bench:
 
 
 def rows(bench, is_small):
-    """The rows of the table: what is done, what it costs, and how many transitions and operations it is elsewhere."""
+    """The rows of the table: the work, its cost, and its number of transitions and operations in other systems."""
     few, many = (5, 25) if is_small else (20, 220)
-    # They are quick, and few of them would hide behind one look at those under way.
+    # They are fast, and the cost of a few would be less than that of one look at running sessions.
     session = bench.bench(220).minus(bench.bench(20), 200)
     left = bench.left(2 * few).minus(bench.left(few), few)
     return [
@@ -177,7 +177,7 @@ def table(found, idle):
 
 
 def check(text, found):
-    """What the guide's table says that is not so."""
+    """The numbers in the guide's table that are wrong."""
     cells = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| \$", text, re.MULTILINE)
     told = {what: Cost(*map(float, numbers)) for what, *numbers in cells}
     wrong = []

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts what sessions cost that AWS Lambda functions run, and prints the table of docs/guide/lambda.md.
+"""Counts the cost of sessions that AWS Lambda functions run, and prints the table of docs/guide/lambda.md.
 
     lambda.py [--hark PATH] [--check | --write] [--small]
 
@@ -32,15 +32,15 @@ from stand_in.emulator import dynamodb  # noqa: E402
 
 GUIDE = ROOT / "docs/guide/lambda.md"
 BEGIN, END = "<!-- made by benches/lambda.py -->\n", "<!-- end of the costs -->\n"
-# Dollars, as the guide says where from.
+# Prices in dollars. The guide names their sources.
 INVOCATION, GB_SECOND, WRITE_UNIT, READ_UNIT, MESSAGE_REQUEST = 0.2e-6, 16.6667e-6, 0.625e-6, 0.125e-6, 0.4e-6
 TRANSITION, EXPRESS_REQUEST, EXPRESS_GB_SECOND, OPERATION = 25e-6, 1e-6, 16.67e-6, 8e-6
-# What an express workflow is billed at least: tenths of seconds, and parts of 64 MB.
+# The billing units of an express workflow: a tenth of a second, and 64 MB.
 EXPRESS_SECONDS, EXPRESS_GB = 0.1, 64 / 1024
 QUIET_SECONDS, SECONDS_MAX = 3, 1200
 MINUTES_OF_MONTH = 30 * 24 * 60
 STEPS = 10
-# How far what is counted may be from the guide's table: how many threads share an invocation depends on how long something takes.
+# The tolerance for differences from the guide's table: how many threads share an invocation depends on timing.
 MORE_MAX, LESS_MAX, SLACK = 1.5, 0.5, 1
 
 PROGRAM = """
@@ -51,13 +51,13 @@ fn leaf(n) { step(n) }
 fn fan(n) { length(map_async(range(n), leaf)) }
 fn nap(seconds) { sleep(seconds) }
 """
-# So long that no lease is renewed while something is counted.
+# Long enough that no lease is renewed during a count.
 SETTINGS = "[sessions]\nlease = 600\n"
 
 
 @dataclass
 class Cost:
-    """Of something, once."""
+    """The cost of one unit of work."""
 
     invocations: float
     gb_seconds: float
@@ -82,7 +82,7 @@ class Bench:
         self.gb = size / 1024
 
     def count_messages(self, call, caller):
-        # It is sent with others, and is received and deleted.
+        # It is sent together with others, received and deleted.
         self.requests += 1 + 2 * len(call["Entries"])
         return self.send_messages(call, caller)
 
@@ -118,7 +118,7 @@ class Bench:
         return json.loads(text) if text else None
 
     def finished(self):
-        """How many sessions have finished; asked past the proxy."""
+        """The number of finished sessions, read past the proxy."""
         environment = {**self.service.variables(), "AWS_ENDPOINT_URL_DYNAMODB": f"http://{self.direct}"}
         listed = subprocess.run([self.service.hark, "sessions", "-q", "-s", "dynamodb", "--state", "finished"], env=environment, cwd="/",
                                 check=True, capture_output=True, text=True)
@@ -152,7 +152,7 @@ class Bench:
 
 
 def measured(hark, is_small):
-    """The rows of the table: what is done, what it costs, and how many transitions and operations it is elsewhere."""
+    """The rows of the table: the work, its cost, and its number of transitions and operations in other systems."""
     sessions, threads, noops, recoveries = (3, 100, 50, 5) if is_small else (20, 1_000, 1_000, 20)
     places = {}
 
@@ -187,7 +187,7 @@ def measured(hark, is_small):
 
 
 def express(what, cost, gb):
-    """What one is as an express workflow, which may not last longer than five minutes."""
+    """The price of one as an express workflow, which may last at most five minutes."""
     if "day" in what:
         return None
     seconds = max(EXPRESS_SECONDS, cost.gb_seconds / gb)
@@ -195,7 +195,7 @@ def express(what, cost, gb):
 
 
 def dollars(one):
-    """Of a million."""
+    """The price of a million."""
     million = one * 1e6
     return f"${million:.2f}" if million < 100 else f"${million:,.0f}"
 
@@ -218,7 +218,7 @@ def table(rows, recovery, gb=0.5):
 
 
 def check(text, rows):
-    """What the guide's table says that is not so."""
+    """The numbers in the guide's table that are wrong."""
     cells = re.findall(r"^\| (.+?) \| ([\d.,]+) \| ([\d.,]+) \| ([\d.,]+) \| ([\d.,]+) \| ([\d.,]+) \| \$", text, re.MULTILINE)
     told = {what: Cost(*(float(number.replace(",", "")) for number in numbers)) for what, *numbers in cells}
     wrong = []
