@@ -25,7 +25,7 @@ struct OneAtATime(Mutex<Waiting>);
 struct Waiting {
     /// The first one has begun.
     calls: Vec<(CallId, Answer)>,
-    /// So many were made at a time, begun or not.
+    /// The maximum number of calls made at the same time, begun or not.
     most: usize,
     /// Calls are answered at once.
     is_over: bool,
@@ -138,8 +138,8 @@ fn threads_without_calls_go_on_while_all_calls_are_under_way() {
     });
 }
 
-/// Threads that only call are known as such before they are taken, and others once their calls were left to others. No call waits in
-/// the process, where it would go before those of a higher priority.
+/// Threads that only make a call are marked before they are taken, and other threads once their calls were left to
+/// other processes. No call waits in the process, where it would run before those of a higher priority.
 #[test]
 fn what_needs_a_call_is_not_in_the_way() {
     let worker = Worker::new("in_the_way");

@@ -556,8 +556,8 @@ impl Session {
         self.options.suspend_at != SuspendAt::Never
     }
 
-    /// Whether so many calls are under way or wait in this process that another one is left to whoever takes its thread next. Never
-    /// where threads are not leased.
+    /// Whether so many calls are in flight or waiting in this process that another one is left to the next process
+    /// that takes its thread. Always false where threads are not leased.
     pub fn has_too_many_calls(&self) -> bool {
         self.server.as_ref().is_some_and(|server| server.has_too_many_calls())
     }

@@ -284,7 +284,7 @@ impl Worker<'_> {
             live.call = Some(Box::new(pending));
             return Ending::Moves(live.calls);
         }
-        // Its call would go before those of a higher priority that wait in the storage.
+        // If made here, the call would run before calls of a higher priority that wait in the storage.
         if self.session.has_too_many_calls() {
             live.call = Some(Box::new(pending));
             return Ending::Moves(live.calls);

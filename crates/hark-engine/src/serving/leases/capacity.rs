@@ -121,7 +121,7 @@ impl Capacity {
         }
     }
 
-    /// Whether a call is left to others, with this many under way or waiting.
+    /// Whether another call is left to other processes, with this many in flight or waiting.
     pub fn leaves_call(&self, calls: usize, now: Timestamp) -> bool {
         let is_left = self.width > 0 && calls >= self.most();
         if is_left {
@@ -147,8 +147,8 @@ impl Capacity {
         }
     }
 
-    /// A step of a thread without calls took this long. Threads that compute for long are left to idle processes. Beside this many
-    /// calls short steps say nothing of how long another call would wait.
+    /// A step of a thread without calls took this long. Threads that compute for long are left to idle processes. While
+    /// this many calls are in flight, short steps do not show how long another call would wait.
     pub fn note_step(&self, took: Duration, calls: usize) {
         if took > QUEUE_TIME_MAX {
             self.queued.store(0, Ordering::Relaxed);
