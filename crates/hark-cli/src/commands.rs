@@ -25,6 +25,7 @@ mod kept;
 pub mod lambda;
 #[cfg(feature = "lambda")]
 pub mod logs;
+mod moving;
 pub mod outside;
 mod pace;
 mod progress;

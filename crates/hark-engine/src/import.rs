@@ -275,7 +275,7 @@ impl Import<'_> {
         // An existing session must be held by this process.
         commit.by_server = self.last.is_some();
         if self.unfinished.state == SessionState::Importing {
-            commit.until = self.storage.tenure().move_until(self.surroundings.steady_now());
+            commit.until = self.storage.tenure().import_until(self.surroundings.steady_now());
         }
         commit.expect.push((Key::Session, self.last));
         commit.put.push(Record::Session(Box::new(self.unfinished.clone())));

@@ -313,6 +313,30 @@ pub trait Leases: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError>;
 
+    /// How long a process has a session that it marks as moving, unless it [renews](Leases::renew_move) that. None from a
+    /// storage whose other processes notice when this one dies.
+    fn move_lease(&self) -> Option<Duration> {
+        None
+    }
+
+    /// This process is still moving a session. Returns whether the session's record still has the version of the mark.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn renew_move(&self, id: &SessionId, marked: Stamp, until: Timestamp) -> Result<bool, StorageError> {
+        let _ = (id, marked, until);
+        Ok(true)
+    }
+
+    /// Until when a process has a session that it moves, if it does not renew that, where this is known.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn moves_until(&self, id: &SessionId) -> Result<Option<Timestamp>, StorageError> {
+        let _ = id;
+        Ok(None)
+    }
+
     /// Whether a process holds a thread of this session, which this process has held and marked as moving: another one
     /// may have taken the thread in between. Always false for a storage where nobody can.
     ///

@@ -200,9 +200,9 @@ pub const QUEUE_TIME_SHORT: Duration = Duration::from_millis(100);
 /// A call that has waited for this long is left to other processes, and the queue is emptied.
 pub const QUEUE_TIME_MAX: Duration = Duration::from_millis(500);
 
-/// How long a process holds a session that it exports or imports, where threads are leased. After that, others consider
-/// it lost and undo its work.
-pub const MOVE_TIME_MAX: Duration = Duration::from_secs(600);
+/// How long a process holds a session whose import it goes on with, where threads are leased. After that, others consider the
+/// process lost, and remove what it has written.
+pub const IMPORT_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// How often a process checks at most what others have done to the sessions in its memory. Without news it checks once
 /// per [`NEWS_WAIT_MAX`].

@@ -26,7 +26,7 @@ use crate::surroundings::Surroundings;
 use crate::throttle::{self, Turnstile};
 
 pub(crate) use cancel::drop_threads;
-pub use moving::ExportError;
+pub use moving::{ExportError, MoveUnderWay};
 pub use prune::prune;
 pub(crate) use prune::remove;
 pub(crate) use retry::awaited_by;
@@ -101,6 +101,11 @@ impl<'a> Outside<'a> {
         records: Arc<dyn SessionStorage>,
     ) -> Outside<'a> {
         Outside { storage, surroundings, id: id.clone(), record, program, records }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &SessionId {
+        &self.id
     }
 
     /// Its summary when it was opened.

@@ -157,6 +157,9 @@ pub struct BeforeMove {
     /// When all of its threads had stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+    /// When the move began. Older records do not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 fn count_of_threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -181,8 +184,8 @@ impl SessionRecord {
 
     /// The record before the move, or unchanged if it is not moved.
     pub fn as_before_move(&self) -> SessionRecord {
-        let BeforeMove { state, ended } =
-            self.before_move.clone().unwrap_or(BeforeMove { state: self.state, ended: self.ended });
+        let BeforeMove { state, ended, .. } =
+            self.before_move.clone().unwrap_or(BeforeMove { state: self.state, ended: self.ended, since: None });
         SessionRecord { state, ended, before_move: None, ..self.clone() }
     }
 

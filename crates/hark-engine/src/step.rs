@@ -564,9 +564,9 @@ pub fn cancel(stamp: Stamp, session: &SessionRecord, threads: u64, now: Timestam
 }
 
 /// Marks a session that is not running as being exported. From here on it does not change.
-pub fn begin_move(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
+pub fn begin_move(stamp: Stamp, session: &SessionRecord, now: Timestamp, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
-    let before_move = Some(BeforeMove { state: session.state, ended: session.ended });
+    let before_move = Some(BeforeMove { state: session.state, ended: session.ended, since: Some(now) });
     put_session(SessionRecord { state: SessionState::Moving, ended: None, before_move, ..session.clone() }, commit);
 }
 

@@ -14,7 +14,7 @@ use crate::dispatch::Dispatcher;
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::leases::{Leases, serve_all};
-use crate::limits::{COMMIT_RECORDS_MAX, MOVE_TIME_MAX, THREADS_MAX};
+use crate::limits::{COMMIT_RECORDS_MAX, IMPORT_TIME_MAX, THREADS_MAX};
 use crate::place::Pools;
 use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, SessionState, Versioned, Waiter};
 use crate::rows::Row;
@@ -60,7 +60,7 @@ pub enum Tenure<'a> {
     Leases(&'a dyn Leases),
 }
 
-impl Tenure<'_> {
+impl<'a> Tenure<'a> {
     /// Reserves the session for this process, in any state, unless other processes may be running it. Returns whether
     /// it succeeded. Used to move sessions: when this process dies, others see that no process has the session.
     ///
@@ -74,10 +74,18 @@ impl Tenure<'_> {
         }
     }
 
-    /// The time until which this process has a session that it begins to move, where others cannot see whether the
-    /// process is alive.
-    pub(crate) fn move_until(&self, now: Timestamp) -> Option<Timestamp> {
-        matches!(self, Tenure::Leases(_)).then(|| now.after(MOVE_TIME_MAX))
+    /// The time until which this process has a session that it imports, where others cannot see whether the process is
+    /// alive.
+    pub(crate) fn import_until(&self, now: Timestamp) -> Option<Timestamp> {
+        matches!(self, Tenure::Leases(_)).then(|| now.after(IMPORT_TIME_MAX))
+    }
+
+    /// How long it has a session that it exports, unless it renews that.
+    pub(crate) fn move_lease(&self) -> Option<(&'a dyn Leases, Duration)> {
+        match *self {
+            Tenure::Leases(leases) => leases.move_lease().map(|lease| (leases, lease)),
+            Tenure::Process | Tenure::Servers(_) => None,
+        }
     }
 
     /// Releases this session, or all sessions of this process, for others to take.

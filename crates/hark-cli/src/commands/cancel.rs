@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use hark_engine::outside::{Outside, OutsideError};
 use hark_engine::{Observer, OutputItem, Report, Scope, SessionId, SessionState, Status, Tenure};
 
-use super::FINISHED;
 use super::kept::{Store, outside_failure};
+use super::{FINISHED, moving};
 use crate::args::{Cancel, ConcurrencyName};
 use crate::failure::Failure;
 use crate::output;
@@ -42,9 +42,9 @@ pub fn cancel(wanted: &Cancel) -> Result<u8, Failure> {
     let id = store.find(Some(&wanted.id))?.id;
     let session = store.outside(&id)?;
     if wanted.now {
-        session.cancel_now().map_err(|error| refused(error, &id))?;
+        session.cancel_now().map_err(|error| refused(error, &session))?;
     } else {
-        session.cancel().map_err(|error| refused(error, &id))?;
+        session.cancel().map_err(|error| refused(error, &session))?;
         let interruption = Interruption::default();
         wait_for_end(&store, &id, &interruption)?;
         if let Some(status) = interruption.exit_status() {
@@ -52,7 +52,7 @@ pub fn cancel(wanted: &Cancel) -> Result<u8, Failure> {
             output::tell(&format!("session {id} is cancelling; `{again}` continues\n"));
             return Ok(status);
         }
-        end_rest(&session, &id)?;
+        end_rest(&session)?;
     }
     output::write_out(&match wanted.kept.json {
         true => format!("{{\"session\": \"{id}\", \"state\": \"cancelled\"}}\n"),
@@ -61,25 +61,28 @@ pub fn cancel(wanted: &Cancel) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-fn refused(error: OutsideError, id: &SessionId) -> Failure {
+fn refused(error: OutsideError, session: &Outside<'_>) -> Failure {
+    let id = session.id();
     match error {
         OutsideError::WrongState(state) if state.is_over() => {
             Failure::usage(format!("session {id} is over: it is {}", state.name()))
         }
-        OutsideError::WrongState(state) => Failure::usage(format!("session {id} {}", state.predicate())),
+        OutsideError::WrongState(state) => {
+            moving::explained(Failure::usage(format!("session {id} {}", state.predicate())), session)
+        }
         other => outside_failure(other),
     }
 }
 
 /// Ends a session whose threads have not ended by themselves.
-fn end_rest(session: &Outside<'_>, id: &SessionId) -> Result<(), Failure> {
+fn end_rest(session: &Outside<'_>) -> Result<(), Failure> {
     match session.cancel_now() {
         Ok(()) => {
             output::tell("it did not end in time; the rest of its cleanup was skipped\n");
             Ok(())
         }
         Err(OutsideError::WrongState(SessionState::Cancelled)) => Ok(()),
-        Err(error) => Err(refused(error, id)),
+        Err(error) => Err(refused(error, session)),
     }
 }
 

@@ -9,8 +9,8 @@ use hark_engine::storage::{Range, StorageError};
 use hark_engine::{FutureId, FutureRecord, Key, Record, SessionId, ThreadId, ThreadStatus, Versioned};
 use hark_machine::{Awaited, short_text};
 
-use super::FINISHED;
 use super::kept::{Store, outside_failure};
+use super::{FINISHED, moving};
 use crate::args::{Fail, Resolve};
 use crate::failure::Failure;
 use crate::output;
@@ -144,7 +144,8 @@ fn refused(error: OutsideError, session: &Outside<'_>, future: &str) -> Failure 
             })
         }
         OutsideError::WrongState(state) => {
-            Failure::usage(format!("`{future}` cannot be resolved: its session {}", state.predicate()))
+            let failure = format!("`{future}` cannot be resolved: its session {}", state.predicate());
+            moving::explained(Failure::usage(failure), session)
         }
         other => outside_failure(other),
     }

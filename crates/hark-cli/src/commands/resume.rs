@@ -20,7 +20,7 @@ use hark_machine::Value;
 use super::kept::{Store, can_be_resumed, outside_failure, shown_state};
 use super::progress::{Progress, SESSIONS_MAX, Watched};
 use super::unserved::{self, Pooled};
-use super::{BROKEN, FINISHED, changed};
+use super::{BROKEN, FINISHED, changed, moving};
 use crate::args::GoOn;
 use crate::failure::Failure;
 use crate::output::{self, Stream};
@@ -53,6 +53,9 @@ pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
             let is_left = shown_state(&summary) == "running" && !is_run_elsewhere(&store, &summary.id)?;
             if !can_be_resumed(&summary) && !may_be_left && !is_left && !is_by_functions {
                 let failure = Failure::usage(format!("session {} is {}", summary.id, shown_state(&summary)));
+                if let Some(note) = moving::note(&store.outside(&summary.id)?) {
+                    return Err(failure.with_hint(note));
+                }
                 let why = match summary.is_served {
                     true => "another process serves it",
                     false => "only a suspended session can be resumed",
@@ -78,7 +81,7 @@ pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
 pub fn retry(wanted: &GoOn) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let summary = store.find(wanted.id.as_deref())?;
-    let retry = |session: &Outside<'_>| session.retry().map_err(|error| refused(error, &summary));
+    let retry = |session: &Outside<'_>| session.retry().map_err(|error| refused(error, session, &summary));
     #[cfg(feature = "lambda")]
     if store.storage.is_run_by_functions() {
         return functions::go_on(wanted, &store, &summary.id, retry);
@@ -91,7 +94,7 @@ pub fn retry(wanted: &GoOn) -> Result<u8, Failure> {
 }
 
 /// The failure of a retry.
-fn refused(error: OutsideError, summary: &Summary) -> Failure {
+fn refused(error: OutsideError, session: &Outside<'_>, summary: &Summary) -> Failure {
     match error {
         OutsideError::WrongState(state) => {
             let is = if state == SessionState::Running {
@@ -99,7 +102,8 @@ fn refused(error: OutsideError, summary: &Summary) -> Failure {
             } else {
                 state.predicate().to_owned()
             };
-            Failure::usage(format!("session {} {is}", summary.id)).with_hint("only a broken session can be retried")
+            let failure = Failure::usage(format!("session {} {is}", summary.id));
+            moving::explained(failure.with_hint("only a broken session can be retried"), session)
         }
         other => outside_failure(other),
     }
@@ -308,6 +312,7 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report], left: &[SessionId]) ->
         if reports.is_empty() && left.is_empty() {
             output::write_out(&format!("no sessions to resume in {}\n", store.place.store()))?;
             tell_all(&unserved::notes(&*store.storage, &running(store)?, &store.place));
+            tell_all(&moving::lines(store)?);
             return Ok(());
         }
         left.iter().try_for_each(|id| output::write_out(&format!("a worker continues {id}\n")))?;

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::kept::{Store, outside_failure, shown_duration, shown_state};
 use super::sessions::write_summary_fields;
-use super::{FINISHED, changed, unserved, values};
+use super::{FINISHED, changed, moving, unserved, values};
 use crate::args::OfSession;
 use crate::failure::Failure;
 use crate::output;
@@ -125,7 +125,7 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
         true => unserved::notes(&*store.storage, std::slice::from_ref(&summary.id), &store.place),
         false => Vec::new(),
     };
-    let notes = Notes { note, pools, retry };
+    let notes = Notes { note, pools, retry, moving: moving::note(&session) };
     output::write_out(&drawn(&summary, &threads, &report, &session, &lines, &notes))?;
     Ok(FINISHED)
 }
@@ -136,6 +136,8 @@ struct Notes {
     note: Option<String>,
     /// The pools that it needs and that no worker serves.
     pools: Vec<String>,
+    /// That it is being moved.
+    moving: Option<String>,
     /// The command that continues it, if it is broken.
     retry: Option<String>,
 }
@@ -299,7 +301,7 @@ fn drawn(
     if let Some(note) = &notes.note {
         field("note", note);
     }
-    notes.pools.iter().for_each(|note| field("note", note));
+    notes.pools.iter().chain(&notes.moving).for_each(|note| field("note", note));
     field("started", &about.started.to_string());
     if let Some(ended) = summary.record.ended {
         field("ended", &format!("{ended}, after {}", shown_duration(about.started, ended)));

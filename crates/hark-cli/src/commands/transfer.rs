@@ -14,8 +14,8 @@ use hark_engine::outside::{ExportError, OutsideError};
 use hark_engine::{ExportedSession, ImportError, SessionId, import as import_session};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::FINISHED;
 use super::kept::{Store, outside_failure};
+use super::{FINISHED, moving};
 use crate::args::{Export, Import};
 use crate::failure::Failure;
 use crate::output;
@@ -47,7 +47,7 @@ pub fn export(wanted: &Export) -> Result<u8, Failure> {
             Failure::usage(format!("session {id} is running")).with_hint("stop the process that runs it first")
         }
         ExportError::Refused(OutsideError::WrongState(state)) => {
-            Failure::usage(format!("session {id} {}", state.predicate()))
+            moving::explained(Failure::usage(format!("session {id} {}", state.predicate())), &session)
         }
         ExportError::Refused(other) => outside_failure(other),
     })?;

@@ -55,14 +55,26 @@ fn nothing_is_changed_while_a_session_is_moved() {
     folder.run(["resolve", &format!("{id}/other/1"), &big]).succeeds();
     let mut exporter = folder.command(["export", "0"]).stdout(Stdio::piped()).spawn().unwrap();
     wait_until("the session is being moved", || state(&folder) == "moving");
-    let refused = format!("session {id} is being moved\n");
-    folder.run(["resolve", &format!("{id}/door/1"), "3"]).is(
-        2,
-        "",
-        &format!("error: `{id}/door/1` cannot be resolved: its session is being moved\n"),
+    let is_refused = |line: &str, why: &str| {
+        let refused = folder.hark(line);
+        let expected = format!("error: {why}\nhint: `hark export` has been writing it since 20");
+        assert!(refused.status == 2 && refused.stderr.starts_with(&expected), "{refused:?}");
+        let ends_with = "Z: wait until it has ended, or stop it, and the session goes on\n";
+        assert!(refused.stderr.ends_with(ends_with), "{refused:?}");
+    };
+    is_refused(
+        &format!("resolve {id}/door/1 3"),
+        &format!("`{id}/door/1` cannot be resolved: its session is being moved"),
     );
-    folder.hark("cancel 0").is(2, "", &format!("error: {refused}"));
-    folder.hark("export --copy 0").is(2, "", &format!("error: {refused}"));
+    for command in ["cancel 0", "export --copy 0", "export 0", "retry 0"] {
+        is_refused(command, &format!("session {id} is being moved"));
+    }
+    is_refused("resume 0", &format!("session {id} is moving"));
+    let resumed = folder.hark("resume");
+    let line = format!("session {id} is being moved: `hark export` has been writing it since 20");
+    assert!(resumed.status == 0 && resumed.stderr.starts_with(&line), "{resumed:?}");
+    let shown = folder.hark("show 0");
+    assert!(shown.stdout.contains("\nnote     `hark export` has been writing it since 20"), "{shown:?}");
     folder.hark("prune --older-than 0s").is(0, "removed 0 sessions\n", "");
     folder.hark("resume -q").is(0, "", "");
     let mut written = Vec::new();

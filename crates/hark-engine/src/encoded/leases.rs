@@ -309,6 +309,23 @@ impl Leases for Encoded {
         self.is_held(id, now)
     }
 
+    fn move_lease(&self) -> Option<Duration> {
+        Some(self.lease())
+    }
+
+    fn renew_move(&self, id: &SessionId, marked: Stamp, until: Timestamp) -> Result<bool, StorageError> {
+        let due = Some(Due::Leased(until).into());
+        let renewal = SetDue { session: id.clone(), key: Key::Session, expected: marked, stamp: None, due };
+        Ok(self.due_rows()?.set_due(&[renewal])? == [true])
+    }
+
+    fn moves_until(&self, id: &SessionId) -> Result<Option<Timestamp>, StorageError> {
+        let due = self.rows().summary(id)?.and_then(|own| own.due);
+        Ok(due
+            .and_then(|due| due.due().ok())
+            .and_then(|due| if let Due::Leased(until) = due { Some(until) } else { None }))
+    }
+
     fn has_held_threads(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
         let rows = self.rows().session(id)?;
         let threads = rows.scan(&RowRange::Live(ThreadId(0)), usize::MAX)?;

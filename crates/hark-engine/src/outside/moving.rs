@@ -2,7 +2,11 @@
 //!
 //! Moving first marks the session, then reads and writes it, and finally marks it as moved. While it is *moving*, it
 //! cannot be changed, so the file contains everything that was ever acknowledged. If it cannot be written, or the
-//! process dies, the session returns to its previous state.
+//! process dies, the session returns to its previous state. Where others do not see that a process has died, it holds a
+//! lease on the session, and renews it as long as it writes.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 
 use super::{Outside, OutsideError};
 use crate::export;
@@ -10,6 +14,7 @@ use crate::id::Stamp;
 use crate::record::{SessionRecord, SessionState};
 use crate::step;
 use crate::storage::StorageError;
+use crate::surroundings::Timestamp;
 
 /// The reason why a session was not exported.
 #[derive(Debug)]
@@ -21,6 +26,15 @@ pub enum ExportError<E> {
     /// During the export, another process believed this one dead, and has changed the session. It remains in its
     /// storage, and the written data must not be used.
     Changed,
+}
+
+/// A move that another process has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MoveUnderWay {
+    /// When it began, if the record says so.
+    pub since: Option<Timestamp>,
+    /// When others consider the process lost, unless it renews its lease on the session. None if they notice when it dies.
+    pub until: Option<Timestamp>,
 }
 
 impl<E, T: Into<OutsideError>> From<T> for ExportError<E> {
@@ -97,8 +111,9 @@ impl Outside<'_> {
             }
             // Fails if another process holds the session meanwhile.
             commit.by_server = true;
-            commit.until = self.storage.tenure().move_until(self.surroundings.steady_now());
-            step::begin_move(stamp, session, commit);
+            let lease = self.storage.tenure().move_lease();
+            commit.until = lease.map(|(_, lease)| self.surroundings.steady_now().after(lease));
+            step::begin_move(stamp, session, self.surroundings.now(), commit);
             Ok(())
         })
     }
@@ -119,7 +134,8 @@ impl Outside<'_> {
     }
 
     fn move_out<E>(&self, marked: Stamp, write: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), ExportError<E>> {
-        let written = self.read_all().map(|bytes| write(&bytes).map_err(ExportError::Write));
+        let written =
+            self.while_renewing(marked, || self.read_all().map(|bytes| write(&bytes).map_err(ExportError::Write)));
         match written {
             Ok(Ok(())) => self.end_move(marked, |stamp, session, commit| {
                 step::end_move(stamp, session, self.surroundings.now(), commit);
@@ -131,6 +147,43 @@ impl Outside<'_> {
                 undone
             }
         }
+    }
+
+    /// Does something, and meanwhile renews the lease on the session that this process has marked.
+    fn while_renewing<T>(&self, marked: Stamp, work: impl FnOnce() -> T) -> T {
+        let tenure = self.storage.tenure();
+        let Some((leases, lease)) = tenure.move_lease() else { return work() };
+        let (done, is_done) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            let renew = move || {
+                while is_done.recv_timeout(lease / 3) == Err(RecvTimeoutError::Timeout) {
+                    // If that fails several times, others may undo the move, which its end notices.
+                    let until = self.surroundings.steady_now().after(lease);
+                    let _ = leases.renew_move(&self.id, marked, until);
+                }
+            };
+            // Without that thread the move succeeds if it takes less time than the lease.
+            let _ = thread::Builder::new().name("hark-export".into()).spawn_scoped(scope, renew);
+            let result = work();
+            drop(done);
+            result
+        })
+    }
+
+    /// The move of the session by another process, if there is one.
+    ///
+    /// # Errors
+    /// If the session does not exist, or the storage fails.
+    pub fn move_under_way(&self) -> Result<Option<MoveUnderWay>, OutsideError> {
+        let (_, session) = self.read_session()?;
+        if session.state != SessionState::Moving || !self.is_served_elsewhere()? {
+            return Ok(None);
+        }
+        let until = match self.storage.tenure().move_lease() {
+            Some((leases, _)) => leases.moves_until(&self.id)?,
+            None => None,
+        };
+        Ok(Some(MoveUnderWay { since: session.before_move.and_then(|before| before.since), until }))
     }
 
     /// Ends a move whose mark has this stamp.
