@@ -72,6 +72,8 @@ struct Call {
     attempt: u32,
     /// When the attempt began, or began to wait for a worker of its pool.
     since: Timestamp,
+    /// All Python processes were busy then, and the storage does not record when the call got one: it may still be waiting.
+    may_wait: bool,
 }
 
 impl Call {
@@ -83,6 +85,9 @@ impl Call {
         }
         if self.attempt > 1 {
             text.push_str(&format!(", try {}", self.attempt));
+        }
+        if self.may_wait {
+            text.push_str(", or waiting for a Python process");
         }
         if is_served {
             text.push_str(&format!(", for {}", shown_duration(self.since, System.now())));
@@ -179,7 +184,12 @@ fn threads_of(session: &Outside<'_>, summary: &Summary, kept: &Kept) -> Result<B
             ThreadStatus::Calling(_) if live.waits_for_pool => {
                 ("waiting", waits_elsewhere(Some(live.demand.place.pool()).filter(|_| has_pools), thread.call.as_ref()))
             }
-            ThreadStatus::Calling(_) => ("calling", called(session, calls)),
+            ThreadStatus::Calling(_) => {
+                if let Some(call) = &mut thread.call {
+                    call.may_wait = live.call.as_ref().is_some_and(|pending| pending.is_queued);
+                }
+                ("calling", called(session, calls))
+            }
         };
 
         // Between two attempts of a call the thread sleeps.
@@ -256,7 +266,7 @@ fn note(threads: &mut BTreeMap<ThreadId, Shown>, entry: LogEntry) {
             (thread.function, thread.parent, thread.arguments) = (function, parent, arguments);
         }
         Event::Called { function, attempt, arguments } | Event::QueuedInPool { function, attempt, arguments, .. } => {
-            thread.call = Some(Call { function, arguments, attempt, since: entry.time });
+            thread.call = Some(Call { function, arguments, attempt, since: entry.time, may_wait: false });
         }
         Event::Finished => (thread.state, thread.detail) = ("finished", String::new()),
         Event::Broke { kind, message } => {
@@ -349,6 +359,7 @@ fn write_threads<W: Write>(
                 json.entry("arguments", &call.arguments)?;
                 json.entry_of("attempt", call.attempt)?;
                 json.entry("since", &call.since.to_string())?;
+                json.entry_of("has_begun", if call.may_wait { "null" } else { "true" })?;
                 json.close('}')?;
             }
             None => json.atom("null")?,

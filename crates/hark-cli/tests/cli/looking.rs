@@ -242,3 +242,29 @@ fn a_timeline_shows_when_no_process_ran_a_call() {
     assert_eq!(again.len(), 3, "{again:?}");
     assert!(again[1].1 < again[2].0, "{again:?}");
 }
+
+/// With one Python process only one of two calls can have begun, and nothing records when the other one does.
+#[test]
+fn a_call_that_may_not_have_begun_is_not_said_to_be_made() {
+    let folder = Folder::with(
+        "a_call_that_may_not_have_begun",
+        "import(fetch, lib, 1);\nfn main() { map_async([\"slow\", \"x\"], fetch) }\n",
+    );
+    folder.write("src/lib.py", LIB);
+    folder.write("hark.toml", "[python]\nworkers = 1\n");
+    let run = Beside::start(&folder, "run -q -s sqlite x.hk");
+    let calls = || {
+        let shown = folder.hark("show --json");
+        let threads = if shown.status == 0 { shown.json()["threads"].clone() } else { Value::Null };
+        let calls: Vec<Value> = threads.as_array().into_iter().flatten().map(|thread| thread["call"].clone()).collect();
+        calls.into_iter().filter(|call| !call.is_null()).collect::<Vec<_>>()
+    };
+    wait_until("both calls", || calls().len() == 2);
+    let begun: Vec<Value> = calls().iter().map(|call| call["has_begun"].clone()).collect();
+    assert!(begun.contains(&json!(true)) && begun.contains(&Value::Null), "{begun:?}");
+    let shown = folder.hark("show").stdout;
+    let may_wait = shown.matches("), or waiting for a Python process, for ").count();
+    assert_eq!((shown.matches(": calling fetch(").count(), may_wait), (2, 1), "{shown}");
+    folder.write("go", "");
+    drop(run);
+}
