@@ -321,6 +321,19 @@ fn a_fan_out_takes_few_calls_for_each_thread() {
     assert!(calls <= 1_000 * 5, "{calls} calls: {:?}", served.storage.counts());
 }
 
+/// Three units for the records of each thread, and one more for each time that the waiting thread is woken, because it reads
+/// all of the Futures then. Without knowing in which order the threads are taken, it would be woken more often.
+#[test]
+fn a_thread_that_awaits_many_others_is_woken_seldom() {
+    let Some(server) = Server::start() else { return };
+    let served = Served::new(new_table(&server).1, Some(Scope::Own));
+    let before = served.storage.counts().read_units;
+    let (value, _) = served.run("fn each(n) { n } fn main() { sum(map_async(range(500), each)) }");
+    assert_eq!(value, "124750");
+    let units = (served.storage.counts().read_units - before) / 500.0;
+    assert!(units < 6.0, "{units} read units for each thread: {:?}", served.storage.counts());
+}
+
 /// A look that begins between a step and the noting of its due time does not forget that time. Otherwise each sleep
 /// would take a second, after which a process looks in any case.
 #[test]

@@ -45,7 +45,7 @@ pub struct Commit {
 }
 
 /// With this many new threads in a commit, the storage matters more than the order in which their output is shown.
-const SCATTERED_MIN: usize = 64;
+pub(crate) const SCATTERED_MIN: usize = 64;
 
 /// The update of a thread whose call continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,9 +74,13 @@ pub enum Outcome {
 /// A program often awaits threads in the order in which it has started them. If they also ended in this order, the awaiting thread
 /// would be woken for almost each of them. In any other order it is woken for those that end after all earlier ones, which are few.
 fn scattered(now: Timestamp, thread: ThreadId) -> Timestamp {
+    Timestamp(now.0.saturating_sub(lead_of(thread)))
+}
+
+/// By how much one of many threads that are started together is due before the last one of them, in microseconds.
+pub(crate) fn lead_of(thread: ThreadId) -> u64 {
     // The multiples of the golden ratio are evenly spread, over about a millisecond.
-    let early = thread.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
-    Timestamp(now.0.saturating_sub(early))
+    thread.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54
 }
 
 impl Commit {
@@ -245,6 +249,9 @@ mod tests {
             assert!(due.iter().all(|(time, _)| (Timestamp(3_900)..=Timestamp(5_000)).contains(time)), "all can run");
             assert!(waits(due) <= 20);
         }
+        let last = due(1_000).into_iter().max_by_key(|(time, _)| *time).map(|(time, _)| time);
+        let found = due(1_000).into_iter().min_by_key(|(_, thread)| lead_of(ThreadId(*thread))).map(|(time, _)| time);
+        assert_eq!(found, last, "who waits for all of them knows which one is taken last");
         assert!(due(63).iter().all(|(time, _)| *time == Timestamp(5_000)), "few threads keep their order");
     }
 }

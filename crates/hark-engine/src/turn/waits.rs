@@ -2,7 +2,8 @@
 //!
 //! A thread that needs the values of many Futures waits for the outcome of one of them, chosen at random among the
 //! pending ones, and for the failures of all others. So in whatever order they end, it is woken about as often as the
-//! logarithm of their number. A thread that needs any of them waits for the outcome of each. The Futures of a wait are
+//! logarithm of their number. Each time it reads all of them, so where processes take many threads in an order that their numbers tell
+//! ([`lead_of`]), it chooses the one that is taken last, and is mostly woken once. A thread that needs any of them waits for the outcome of each. The Futures of a wait are
 //! not stored: the thread stands at the wait until it has an answer, and is asked for them.
 //!
 //! A step touches few records. A wait that needs more begins with a commit that says only that the thread waits
@@ -21,6 +22,7 @@ use hark_machine::{Awaited, Effect, Error, Until, Value, Wait};
 use super::load::known;
 use super::run::Gather;
 use super::{Next, Worker};
+use crate::commit::{SCATTERED_MIN, lead_of};
 use crate::failure::Failure;
 use crate::history::Event;
 use crate::id::{FutureId, ThreadId};
@@ -157,7 +159,7 @@ impl Worker<'_> {
     /// Adds the changes for this wait to the step. Returns how to undo that.
     fn want(&mut self, loaded: &mut Loaded, wait: &Wait, seen: &[Seen], is_over: bool, dealt: &mut Dealt) -> Undo {
         if !is_over && wait.until == Until::All {
-            dealt.chosen = self.choose(loaded, seen, dealt.chosen);
+            dealt.chosen = self.choose(loaded, wait, seen, dealt.chosen);
         }
         let was_entered = loaded.awaiting.as_ref().is_some_and(|awaiting| awaiting.is_entered);
         let mut undo = Undo { touches: Vec::new(), heard: loaded.heard.len() };
@@ -220,8 +222,8 @@ impl Worker<'_> {
     }
 
     /// The Future whose value the thread waits for: the one that it already waits for, or else any, trying the last one
-    /// first, because threads mostly end in the order in which they were started.
-    fn choose(&self, loaded: &Loaded, seen: &[Seen], chosen: Option<usize>) -> Option<usize> {
+    /// first, because threads mostly end in the order in which they were started; many leased threads in that of their leads.
+    fn choose(&self, loaded: &Loaded, wait: &Wait, seen: &[Seen], chosen: Option<usize>) -> Option<usize> {
         let is_pending = |index: &usize| matches!(seen.get(*index), Some(Seen::Pending { .. }));
         if let Some(chosen) = chosen.filter(is_pending) {
             return Some(chosen);
@@ -236,6 +238,13 @@ impl Worker<'_> {
             return Some(chosen);
         }
         let pending: Vec<usize> = (0..seen.len()).filter(is_pending).collect();
+        if self.session.is_leased() && pending.len() >= SCATTERED_MIN {
+            let lead = |index: &usize| match wait.futures.get(*index) {
+                Some(Awaited::Thread(thread)) => lead_of(ThreadId(*thread)),
+                _ => u64::MAX,
+            };
+            return pending.into_iter().min_by_key(lead);
+        }
         if loaded.awaiting.is_none() {
             return pending.last().copied();
         }
