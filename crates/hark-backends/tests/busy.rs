@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -14,6 +14,7 @@ use hark_bytecode::{Binding, Executable};
 use hark_engine::foreign::{Answer, CallSink};
 use hark_engine::{
     Call, CallId, Engine, Foreign, Invoker, Options, Ports, Scope, SessionId, SessionState, Start, Storage,
+    StorageError,
 };
 use hark_machine::{Program, Value};
 
@@ -32,12 +33,16 @@ struct Waiting {
 }
 
 impl OneAtATime {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().expect("nobody panics with it")
+    }
+
     fn calls(&self) -> usize {
-        self.0.lock().unwrap().calls.len()
+        self.lock().calls.len()
     }
 
     fn end(&self) {
-        let mut waiting = self.0.lock().unwrap();
+        let mut waiting = self.lock();
         waiting.is_over = true;
         let calls = std::mem::take(&mut waiting.calls);
         drop(waiting);
@@ -47,7 +52,7 @@ impl OneAtATime {
 
 impl Foreign for OneAtATime {
     fn call(&self, _: &Executable, call: Call, _: CallSink, answer: Answer) {
-        let mut waiting = self.0.lock().unwrap();
+        let mut waiting = self.lock();
         if waiting.is_over {
             drop(waiting);
             return answer(Ok(Value::Integer(1)));
@@ -79,7 +84,7 @@ impl Worker {
     fn new(name: &str) -> Worker {
         let folder = std::env::temp_dir().join(format!("hark-busy-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        let storage = Arc::new(SqliteStorage::open(&folder).unwrap().with_leased_threads());
+        let storage = Arc::new(SqliteStorage::open(&folder).expect("the folder is new").with_leased_threads());
         let (invoker, functions) = (Arc::new(Threads::new(2)), Arc::<OneAtATime>::default());
         let ports = Ports {
             storage: storage.clone(),
@@ -94,27 +99,32 @@ impl Worker {
     /// Serves all sessions while this is done.
     fn serve(&self, meanwhile: impl FnOnce(&Worker)) {
         thread::scope(|scope| {
-            scope.spawn(|| self.engine.attend(Scope::All, &self.stop, &|id, error| panic!("{id}: {error}")).unwrap());
+            let fails = |id: &SessionId, error: &StorageError| panic!("{id}: {error}");
+            scope.spawn(move || self.engine.attend(Scope::All, &self.stop, &fails).expect("the storage works"));
             scope.spawn(|| self.invoker.serve(&self.stop));
             meanwhile(self);
             self.functions.end();
             self.stop.store(true, Ordering::Release);
-            self.storage.catalog().unwrap().ring();
+            self.storage.catalog().expect("it keeps sessions").ring();
             self.invoker.nudge();
         });
-        self.engine.release().unwrap();
-        fs::remove_dir_all(&self.folder).unwrap();
+        self.engine.release().expect("the file can be written");
+        fs::remove_dir_all(&self.folder).expect("nobody uses it");
     }
 
     fn begin(&self, text: &str) -> SessionId {
         let executable = hark_compiler::compile("test.hk", text).executable.expect("it is a program");
-        let program = Arc::new(Program::new(executable).unwrap());
+        let program = Arc::new(Program::new(executable).expect("the program is sound"));
         let Some(Binding::Function(main)) = program.executable().binding("main") else { panic!("there is no main") };
-        self.engine.leave_to_others(Start::new(program, Value::Function(main), Vec::new())).unwrap()
+        self.engine
+            .leave_to_others(Start::new(program, Value::Function(main), Vec::new()))
+            .expect("the file can be written")
     }
 
     fn is_finished(&self, id: &SessionId) -> bool {
-        self.storage.catalog().unwrap().record(id).unwrap().unwrap().1.state == SessionState::Finished
+        let catalog = self.storage.catalog().expect("it keeps sessions");
+        let (_, record) = catalog.record(id).expect("the file can be read").expect("the session is there");
+        record.state == SessionState::Finished
     }
 }
 
@@ -150,7 +160,7 @@ fn what_needs_a_call_is_not_in_the_way() {
         let plain =
             worker.begin("fn link(n) { if n == 0 { 7 } else { await async link(n - 1) } } fn main() { link(20) }");
         wait_until("the other one has ended", || worker.is_finished(&plain));
-        let most = worker.functions.0.lock().unwrap().most;
+        let most = worker.functions.lock().most;
         assert!(most <= 3, "calls wait in the process: {most}");
         worker.functions.end();
         wait_until("all have ended", || calls.iter().all(|id| worker.is_finished(id)));
