@@ -25,7 +25,7 @@ fn with_session(server: &Server) -> (Arc<dyn Storage>, SessionId) {
     let (table, _) = new_table(server);
     let storage: Arc<dyn Storage> = Arc::new(server.open_leased(&table, LEASE));
     let executable = hark_compiler::compile("test.hk", "fn main() { await future(\"go\", 1) }").executable;
-    let program = Arc::new(Program::new(executable.expect("it is a program")).unwrap());
+    let program = Arc::new(Program::new(executable.expect("it is a program")).expect("the program is sound"));
     let Some(Binding::Function(main)) = program.executable().binding("main") else { panic!("there is no main") };
     let ports = Ports {
         storage: storage.clone(),
@@ -35,12 +35,12 @@ fn with_session(server: &Server) -> (Arc<dyn Storage>, SessionId) {
     };
     let id = Engine::new(Options::default(), ports)
         .leave_to_others(Start::new(program, Value::Function(main), Vec::new()))
-        .unwrap();
+        .expect("a session can begin");
     (storage, id)
 }
 
 fn state(storage: &dyn Storage, id: &SessionId) -> SessionState {
-    storage.catalog().unwrap().record(id).unwrap().unwrap().1.state
+    storage.catalog().expect("it keeps sessions").record(id).expect("it can be read").expect("it is there").1.state
 }
 
 /// As if the process were killed: nothing is written any more.
