@@ -4,6 +4,17 @@
     sizes.py HARK [--only NAME] [--rounds N]
 """
 import argparse
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import threading
 import time
 from pathlib import Path
 
@@ -44,6 +55,56 @@ def check_home(hark, _):
         equal(instance.report(session)["result"], [LARGE, LARGE])
         equal(instance.report(instance.begin("sleeps"))["result"], [LARGE, LARGE])
         equal(instance.counts["failed"], 0)
+
+
+def on_terminal(command, instance, wanted):
+    """Starts a command whose standard error is a terminal, and waits until it shows this."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("4H", 24, 120, 0, 0))
+    started = subprocess.Popen(command, env={**instance.service.variables(), "TERM": "xterm"}, cwd=PROJECT, text=True,
+                               stdout=subprocess.PIPE, stderr=its)
+    os.close(its)
+    shown, end = "", time.monotonic() + 60
+    while wanted not in shown:
+        assert time.monotonic() < end, shown
+        if select.select([ours], [], [], 1)[0]:
+            shown += re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", os.read(ours, 65_536).decode(errors="replace"))
+    # What nobody reads would stop it.
+    threading.Thread(target=drain, args=[ours], daemon=True).start()
+    return started
+
+
+def drain(terminal):
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65_536):
+            pass
+
+
+def check_waiting(hark, _):
+    """Each command that says what a thread does says for which function a call waits."""
+    with Instance(hark, project=PROJECT, recover=0) as instance:
+        functions, held = instance.service.functions, []
+        send, functions.send = functions.send, lambda *sent: held.append(sent) or (202, None)
+        large = "a function with 1024 MB"
+        invoked = on_terminal([hark, "invoke"], instance, f"s for {large}")
+
+        def told(command, *words):
+            done = subprocess.run([hark, command, "--deployed", *words], env=instance.service.variables(), cwd=PROJECT, check=True,
+                                  capture_output=True, text=True)
+            return done.stdout
+        assert f": waiting for {large} to call large," in told("show"), told("show")
+        last = json.loads(told("timeline", "--json"))[0]["stretches"][-1]
+        equal((last["kind"], last["what"]), ("wait", large))
+        functions.send = send
+        for sent in held:
+            send(*sent)
+        equal(json.loads(invoked.communicate(timeout=60)[0]), [MAIN, LARGE, LONG, LONG])
+        events = told("events")
+        for waited in (f"waits for {large} to call large\n", "waits for a function for calls of 600 s to call long\n"):
+            assert waited in events, events
+        queued = [event for event in json.loads(told("events", "--json")) if event["event"] == "queued"]
+        equal([(event["function"], event["memory"], event["seconds"]) for event in queued], [("large", 1024, None), ("long", None, 600)])
+        assert "pool" not in events and all("pool" not in event for event in queued), events
 
 
 def check_pools(hark, _):

@@ -11,6 +11,7 @@ use crate::id::{FutureId, ThreadId};
 use crate::output::OutputItem;
 use crate::surroundings::Timestamp;
 use crate::throttle::Gate;
+use crate::worker_kind::WorkerKind;
 pub(crate) use reader::HistoryPosition;
 pub use reader::HistoryReader;
 #[cfg(feature = "simulator")]
@@ -131,11 +132,12 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
-    /// It is about to call a Python function, and waits for a process that serves the call's pool.
+    /// It is about to call a Python function, and waits for a process that serves the place of the call.
     #[serde(rename = "queued in pool")]
     QueuedInPool {
-        /// The pool.
-        pool: String,
+        /// The kind of process.
+        #[serde(flatten)]
+        worker: WorkerKind,
         /// The name in the program.
         function: String,
         /// The number of the attempt.
@@ -361,9 +363,9 @@ impl fmt::Display for Event {
             Event::Slept { until } => write!(formatter, "sleeps until {until}"),
             Event::Queued { gate, until: None } => write!(formatter, "waits for {gate}"),
             Event::Queued { gate, until: Some(until) } => write!(formatter, "waits for {gate}, until {until}"),
-            Event::QueuedInPool { pool, function, attempt, arguments } => {
+            Event::QueuedInPool { worker, function, attempt, arguments } => {
                 let arguments = in_parentheses(arguments);
-                write!(formatter, "waits for a worker of pool `{pool}` to call {function}{arguments}")?;
+                write!(formatter, "waits for {worker} to call {function}{arguments}")?;
                 if *attempt == 1 { Ok(()) } else { write!(formatter, " (try {attempt})") }
             }
             Event::Resumed => formatter.write_str("resumed"),

@@ -57,6 +57,7 @@ mod sweeper;
 mod throttle;
 mod timetable;
 mod turn;
+mod worker_kind;
 
 pub use assignment::{Assignment, AssignmentEnd, NoAssignment};
 pub use commit::{Commit, Outcome, Renewal};
@@ -97,3 +98,4 @@ pub use storage::{
 pub use surroundings::{Surroundings, Timestamp};
 pub use suspend::SuspendAt;
 pub use throttle::{Bound, Disagreement, Gate, GateKind, HeldPlace, Places, Request, Token, disagreements};
+pub use worker_kind::WorkerKind;

@@ -277,7 +277,7 @@ pub struct Live {
     pub attempts: u32,
     /// The foreign call in flight, for a process that must repeat it. Only set in durable sessions.
     pub call: Option<Box<PendingCall>>,
-    /// Its call waits for a process that serves the call's pool, and so has certainly not begun. Only set while it is
+    /// Its call waits for a process that serves the call's place, and so has certainly not begun. Only set while it is
     /// [`Calling`](Status::Calling).
     pub waits_for_pool: bool,
     /// The last progress of the last call, as JSON, unless the call has returned.

@@ -10,8 +10,8 @@ use hark_engine::outside::Outside;
 use hark_engine::step::FIRST;
 use hark_engine::storage::Range;
 use hark_engine::{
-    Announcement, Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Place, Pool, Record, Report, SessionState,
-    Summary, Surroundings, Tenure, ThreadId, ThreadStatus, Timestamp,
+    Announcement, Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Place, Record, Report, SessionState,
+    Summary, Surroundings, Tenure, ThreadId, ThreadStatus, Timestamp, WorkerKind,
 };
 use hark_machine::{Thread, TraceFrame};
 use serde_json::value::RawValue;
@@ -148,7 +148,7 @@ struct Notes {
 }
 
 fn threads_of(session: &Outside<'_>, summary: &Summary, kept: &Kept) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
-    let has_pools = !kept.is_run_by_functions();
+    let are_functions = kept.is_run_by_functions();
     let (is_leased, announced) = match kept.tenure() {
         Tenure::Leases(leases) => (true, leases.announced_by_others().map_err(storage::failure)?),
         Tenure::Process | Tenure::Servers(_) => (false, None),
@@ -182,7 +182,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary, kept: &Kept) -> Result<B
             ThreadStatus::Sleeping(until) => ("sleeping", format!("until {until}")),
             ThreadStatus::Queued(request) => ("waiting", format!("for {}", request.gate)),
             ThreadStatus::Calling(_) if live.waits_for_pool => {
-                ("waiting", waits_elsewhere(Some(live.demand.place.pool()).filter(|_| has_pools), thread.call.as_ref()))
+                ("waiting", waits_elsewhere(&WorkerKind::of(&live.demand.place, are_functions), thread.call.as_ref()))
             }
             ThreadStatus::Calling(_) => {
                 if let Some(call) = &mut thread.call {
@@ -196,7 +196,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary, kept: &Kept) -> Result<B
         if matches!(live.status, ThreadStatus::Calling(_) | ThreadStatus::Sleeping(_)) {
             thread.progress = live.progress.take();
         }
-        thread.pool = live.demand.place.pool_name().filter(|_| is_leased && has_pools).map(str::to_owned);
+        thread.pool = live.demand.place.pool_name().filter(|_| is_leased && !are_functions).map(str::to_owned);
         if let Some(stops) = live.stops {
             let separator = if thread.detail.is_empty() { "" } else { ", " };
             thread.detail = format!("{}{separator}cancelled, until {stops} at most", thread.detail);
@@ -245,11 +245,10 @@ fn waited_for(awaiting: &Awaiting) -> String {
     }
 }
 
-/// "for a worker of pool `gpu` to call infer(3), since 2026-11-28T08:00:00Z". Without pools there are AWS Lambda functions of several sizes.
-fn waits_elsewhere(pool: Option<Pool>, call: Option<&Call>) -> String {
-    let place = pool.map_or_else(|| "a larger function".to_owned(), |pool| format!("a worker of pool `{pool}`"));
+/// "for a worker of pool `gpu` to call infer(3), since 2026-11-28T08:00:00Z"
+fn waits_elsewhere(worker: &WorkerKind, call: Option<&Call>) -> String {
     let call = call.map(|call| format!(" to call {}, since {}", call.shown(ARGUMENTS_WAITING_MAX, false), call.since));
-    format!("for {place}{}", call.unwrap_or_default())
+    format!("for {worker}{}", call.unwrap_or_default())
 }
 
 fn called(session: &Outside<'_>, call: Option<(hark_bytecode::ForeignIndex, u32)>) -> String {

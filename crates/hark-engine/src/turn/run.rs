@@ -23,6 +23,7 @@ use crate::step::{Ending, Loaded};
 use crate::storage::StorageError;
 use crate::suspend;
 use crate::throttle::Places;
+use crate::worker_kind::WorkerKind;
 
 /// Gathers the effects of a running thread for its step's commit.
 pub(super) struct Gather<'a> {
@@ -262,8 +263,8 @@ impl Worker<'_> {
             let event = if is_made_here {
                 Event::Called { function, attempt, arguments }
             } else {
-                let pool = live.demand.place.pool().to_string();
-                Event::QueuedInPool { pool, function, attempt, arguments }
+                let worker = WorkerKind::of(&live.demand.place, self.session.sizes().is_some());
+                Event::QueuedInPool { worker, function, attempt, arguments }
             };
             self.log(thread, event);
         }

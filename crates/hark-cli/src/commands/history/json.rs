@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use hark_engine::{Event, FutureId, Gate, GateKind, LogEntry, Needed, Timestamp};
+use hark_engine::{Event, FutureId, Gate, GateKind, LogEntry, Needed, Timestamp, WorkerKind};
 use hark_machine::Value;
 
 use super::Outcome;
@@ -60,8 +60,14 @@ fn write_fields<W: Write>(event: &Event, outcome: &Outcome<'_>, json: &mut Json<
             write_gate(gate, json)?;
             write_until(*until, json)
         }
-        Event::QueuedInPool { pool, function, attempt, arguments } => {
-            json.entry("pool", pool)?;
+        Event::QueuedInPool { worker, function, attempt, arguments } => {
+            match worker {
+                WorkerKind::Pool(pool) => json.entry("pool", pool)?,
+                WorkerKind::Size { memory, seconds } => {
+                    or_null("memory", memory.as_ref(), json)?;
+                    or_null("seconds", seconds.as_ref(), json)?;
+                }
+            }
             json.entry("function", function)?;
             json.entry("arguments", arguments)?;
             json.entry_of("attempt", attempt)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hark_backends::System;
 use hark_engine::{
     Awaiting, Engine, Event, FutureId, HistoryReader, Live, LogEntry, Record, SessionId, SessionStorage, StorageError,
-    Surroundings, ThreadId, ThreadStatus, Timestamp, storage::Range,
+    Surroundings, ThreadId, ThreadStatus, Timestamp, WorkerKind, storage::Range,
 };
 use hark_machine::Until;
 
@@ -65,6 +65,8 @@ impl Source {
 /// The watched sessions.
 pub struct Watched {
     sources: Vec<Source>,
+    /// Whether functions of AWS Lambda run them, and not workers.
+    are_run_by_functions: bool,
     is_more: bool,
     /// What each waiting thread waits for, and since when.
     since: HashMap<(usize, ThreadId), (String, Timestamp)>,
@@ -94,7 +96,21 @@ impl Watched {
     }
 
     fn new(sources: Vec<Source>, is_more: bool) -> Watched {
-        Watched { sources, is_more, since: HashMap::new(), before: HashMap::new(), looked: System.now() }
+        Watched {
+            sources,
+            are_run_by_functions: false,
+            is_more,
+            since: HashMap::new(),
+            before: HashMap::new(),
+            looked: System.now(),
+        }
+    }
+
+    /// The same, of sessions that functions of AWS Lambda run.
+    #[cfg(feature = "lambda")]
+    #[must_use]
+    pub fn run_by_functions(self) -> Watched {
+        Watched { are_run_by_functions: true, ..self }
     }
 
     /// Reads the state. None if the storage fails.
@@ -116,7 +132,7 @@ impl Watched {
                         facts.wakes = Some(facts.wakes.map_or(*until, |wakes| wakes.min(*until)));
                     }
                     _ => {
-                        let (what, for_thread) = waited_for(&live);
+                        let (what, for_thread) = waited_for(&live, self.are_run_by_functions);
                         let key = (index, thread);
                         let time = match self.since.remove(&key) {
                             Some((before, time)) if before == what => time,
@@ -142,7 +158,7 @@ impl Watched {
 }
 
 /// What a thread waits for, and whether that is another thread.
-fn waited_for(live: &Live) -> (String, bool) {
+fn waited_for(live: &Live, are_functions: bool) -> (String, bool) {
     let of_future = |future: FutureId| (future.to_string(), matches!(future, FutureId::Thread(_)));
     match &live.status {
         ThreadStatus::Waiting(awaited) | ThreadStatus::Following(awaited) => of_future(awaited.into()),
@@ -156,7 +172,7 @@ fn waited_for(live: &Live) -> (String, bool) {
             (if is_short { format!("{quantity} of {count} threads") } else { awaiting.to_string() }, for_threads)
         }
         ThreadStatus::Queued(request) => (request.gate.to_string(), false),
-        ThreadStatus::Calling(_) => (format!("a worker of pool `{}`", live.demand.place.pool()), false),
+        ThreadStatus::Calling(_) => (WorkerKind::of(&live.demand.place, are_functions).to_string(), false),
         ThreadStatus::Runnable | ThreadStatus::Sleeping(_) => (String::new(), true),
     }
 }

@@ -51,7 +51,7 @@ pub fn go_on(
     interruption.watch(output::status::hide).map_err(|error| Failure::system("cannot watch for signals", &error))?;
     let mut progress = Progress::prepare(!wanted.quiet && !wanted.kept.json && !wanted.no_progress);
     let (shared, watched) = (store.storage.shared(), id.clone());
-    progress.watch(move || Some(super::watch(&*shared, &[watched])));
+    progress.watch(move || Some(super::watch(&*shared, &[watched]).run_by_functions()));
     let is_json = wanted.kept.json;
     let mut print = |text: &str| if is_json { Ok(()) } else { output::write_raw(text) };
     let report = follow(store, id, From::Now, &interruption, wake, &mut print)?;

@@ -182,7 +182,7 @@ impl Lane {
             Event::Waited { future } | Event::Followed { future } => self.wait(at, std::slice::from_ref(future), 1),
             Event::Awaited { futures, count, .. } => self.wait(at, futures, *count),
             Event::Queued { gate, .. } => self.begin(Kind::Wait, at, gate.to_string()),
-            Event::QueuedInPool { pool, .. } => self.begin(Kind::Wait, at, format!("a worker of pool `{pool}`")),
+            Event::QueuedInPool { worker, .. } => self.begin(Kind::Wait, at, worker.to_string()),
             Event::Retried => {
                 let ended = self.stretches.last().map_or(at, |last| last.to);
                 (self.end, self.error) = (End::Open, None);
