@@ -17,7 +17,7 @@ SECONDS_MAX = 120
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "eu-west-1"}
 # The name of AWS's error, and what is told beside it.
 REFUSALS = {
-    "ResourceNotFoundException": "`hark storage init -s dynamodb` makes it",
+    "ResourceNotFoundException": "`hark storage init` makes it",
     "AccessDeniedException": "`hark storage check` lists what is needed",
     "UnrecognizedClientException": "AWS does not accept the credentials",
     "InvalidSignatureException": "the clock of this machine is wrong",

@@ -10,12 +10,14 @@ import argparse
 import contextlib
 import json
 import re
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bundled
 from instance import COMMON, Instance, equal
+from stand_in.emulator import Emulator
 
 # The maximum length of a chain of invocations.
 HOPS_MAX = 10_000
@@ -27,7 +29,13 @@ def check_one_invocation(hark, _):
         report = instance.invoke(function="main", args=[10], key="order-17")
         equal((report["status"], report["result"]), ("finished", [n * 2 for n in range(10, 0, -1)]))
         equal(instance.invoke(function="main", args=[10], key="order-17")["session"], report["session"])
-        equal((instance.counts["invocations"], instance.counts["synchronous"]), (2, 2))
+        for event in ({"args": [11]}, {"args": [11], "wait": False}, {"function": "nap", "args": [10]}):
+            answer = instance.invoke(**{"function": "main", "key": "order-17"} | event)
+            equal(answer["errorType"], "Hark.Refused")
+            call = f"{event.get('function', 'main')}({event['args'][0]})"
+            wanted = f"error: the key `order-17` belongs to a session that was started with `main(10)`, not `{call}`\nhint: it is the session {report['session']};"
+            assert answer["errorMessage"].startswith(wanted), answer
+        equal((len(instance.sessions()), instance.counts["invocations"], instance.counts["synchronous"]), (1, 5, 5))
 
 
 def check_fan_out(hark, _):
@@ -183,6 +191,41 @@ def change(path, before, after):
     text = path.read_text()
     assert before in text, before
     path.write_text(text.replace(before, after))
+
+
+def check_mistakes(hark, _):
+    """A function whose program is rejected, or that has a wrong variable, says so in its answer: what, where, and what to do."""
+    with Instance(hark, recover=0) as instance:
+        (instance.service.folder / "task/service.hk").write_text("fn main() { lenght([]) }\n")
+        answer = instance.invoke(function="main")
+        equal(answer["errorType"], "Hark.Refused")
+        for part in ("nothing named `lenght` is known", "service.hk:1:13", "hint: did you mean `length`?", "`hark deploy` deploys what was mended"):
+            assert part in answer["errorMessage"], answer
+        equal(subprocess.run([hark, "invoke"], env=instance.service.variables(), cwd=instance.project, capture_output=True,
+                             text=True).stderr, answer["errorMessage"] + "\n")
+    for name, value, why in ("HARK_INSTANCE", "Shop", "`Shop` cannot be"), ("HARK_INSTANCE", "", "is not set"), ("HARK_SIZE", "big", "`big` is no size"):
+        def edit(template):
+            for resource in template["Resources"].values():
+                if resource["Type"] == "AWS::Lambda::Function":
+                    resource["Properties"]["Environment"]["Variables"][name] = value
+        with Instance(hark, edit=edit, recover=0) as instance:
+            answer = instance.invoke(function="nightly")
+            equal(answer["errorType"], "Hark.CannotBegin")
+            for part in (f"the variable {name}", why, "hint: `hark deploy` sets it"):
+                assert part in answer["errorMessage"], answer
+
+
+def check_unreachable_table(hark, _):
+    """A failure inside a function is told as one of the function, not of the machine where the command is given."""
+    with Instance(hark, recover=0) as instance:
+        network = instance.service.network() | {"AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:1"}
+        instance.service.functions.pool.make = lambda version: Emulator(version, network, instance.service.log)
+        done = subprocess.run([hark, "invoke", "-f", "nightly"], env=instance.service.variables(), cwd=instance.project,
+                              capture_output=True, text=True)
+        equal(done.returncode, 1)
+        assert done.stderr.startswith("error: the function `hark-test` failed: "), done.stderr
+        assert "; the function `hark-test` cannot reach the endpoint `http://127.0.0.1:1`" in done.stderr, done.stderr
+        assert "this machine" not in done.stderr, done.stderr
 
 
 def check_dead_letters(hark, _):

@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -106,10 +107,19 @@ def check_mistakes(story):
           (None, "rejected", "there is no function `mian` in service.hk"))
     _, error = story.run("invoke", "--args", "-", status=2, given=json.dumps(["x" * (6 << 20)]))
     assert "takes at most 6 MB" in error and "pass the object's key" in error, error
-    _, error = story.run("run", "-s", "lambda", "service.hk", "x", status=2)
-    assert "`hark invoke` starts a session there" in error, error
-    for words in (["worker", "--deployed"], ["storage", "init", "--deployed"], ["sessions", "-s", "sqlite", "--uuid", "shop"]):
-        story.run(*words, status=2)
+    for words in (["run", "service.hk", "x"], ["run", "service.hk", "-f", "mian", "1"], ["bench", "service.hk"]):
+        _, error = story.run(*words, "-s", "lambda", status=2)
+        assert error.startswith("error: the functions of an instance run their own copy of the project"), error
+        assert "`hark invoke` starts a session there" in error, error
+    for words, command in [
+        (["worker", "--deployed"], "hark resume -s lambda"),
+        (["worker", "--uuid", "test"], "hark resume --uuid test"),
+        (["storage", "init", "--deployed"], "hark deploy"),
+        (["cancel", "--uuid", "test", "x"], "hark sessions --uuid test"),
+    ]:
+        _, error = story.run(*words, status=2)
+        assert f"`{command}`" in error, error
+    story.run("sessions", "-s", "sqlite", "--uuid", "shop", status=2)
     equal(set(story.sessions()), before)
 
 
@@ -175,10 +185,39 @@ def check_lost_invocation(story):
     assert ID.search(error), error
 
 
+def check_interrupted(story):
+    """Ctrl-C while nobody knows yet whether the invocation begins a session: how to find out is said, and works."""
+    functions = story.service.functions
+    invoke, sent, goes_on = functions.invoke, threading.Event(), threading.Event()
+
+    def late(*call):
+        sent.set()
+        goes_on.wait(60)
+        return invoke(*call)
+    functions.invoke = late
+    try:
+        for words, find in ([], ["sessions", "--since", "5m", "-s", "lambda"]), (["--key", "slow"], ["show", "slow", "-s", "lambda"]):
+            sent.clear(), goes_on.clear()
+            before = set(story.sessions())
+            started = story.start("invoke", "-f", "types", "1", "2", *words)
+            assert sent.wait(60)
+            started.send_signal(2)
+            out, error = started.communicate(timeout=60)
+            equal((started.returncode, out, error), (130, "", "\nthe invocation has been sent: it may have started the session, or start it yet; "
+                                                     f"`hark {' '.join(find)}` shows whether it has\n"))
+            goes_on.set()
+            story.until(lambda: set(story.sessions()) - before)
+            id, = set(story.sessions()) - before
+            assert id in story.run(*find)[0] or id[:8] in story.run(*find)[0], story.run(*find)
+    finally:
+        goes_on.set()
+        functions.invoke = invoke
+
+
 def check_keys(story):
     """A key starts one session, and is that session's name."""
     equal(story.run("invoke", "-q", "--key", "order-1", "-f", "types", "1", "2")[0], '["1", "2"]\n')
-    first, = (each for each in story.sessions().values() if each["key"])
+    first, = (each for each in story.sessions().values() if each["key"] == "order-1")
     equal(story.json("invoke", "--key", "order-1", "-f", "types", "1", "2")["session"], first["session"])
     _, error = story.run("invoke", "--key", "order-1", "-f", "types", "1", "3", status=2)
     assert 'the key `order-1` belongs to a session that was started with `types("1", "2")`' in error, error
@@ -285,9 +324,9 @@ def check_prune(story):
     story.run("prune", "--older-than", "0s", *kept)
     equal(story.sessions(), {})
     _, error = story.run("show", status=2, *kept)
-    equal(error, "error: there are no sessions in the table `hark-test`\nhint: `hark invoke` starts one\n")
+    equal(error, "error: there are no sessions in the table `hark-test`\nhint: `hark invoke --config lambda.toml` starts one\n")
     _, error = story.run("run", "--config", "lambda.toml", "service.hk", "x", status=2)
-    assert "as `storage` in hark.toml says; `-s memory` runs it here" in error, error
+    assert "`hark invoke --config lambda.toml` starts a session there, as `storage` in hark.toml says; `-s memory` runs it here" in error, error
 
 
 def main():

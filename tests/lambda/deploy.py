@@ -206,7 +206,7 @@ def tell(story):
     expect("and nothing is left", left, ("400", [], [], {}, []))
     expect("nor remembered", "has not been deployed from here" in story.run("destroy", "--yes", status=2).stderr, True)
     missing = story.run("destroy", "--yes", "--uuid", "shop", status=1)
-    expect("there is no other", missing.stderr.splitlines()[0], "error: there is no instance `shop` in eu-west-1")
+    expect("there is no other", missing.stderr.splitlines()[1], "error: there is no instance `shop` in eu-west-1")
 
     named = story.deploy()["instance"]
     expect("an instance without a name gets a UUID", [len(part) for part in named.split("-")], [8, 4, 4, 4, 12])

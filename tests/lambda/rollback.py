@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Deployments that fail at each resource of the template in turn, in a CloudFormation that rolls back as AWS does
-(stand_in/cloudformation.py). `hark deploy` reports which resource failed and why, and the next deployment works."""
+(stand_in/cloudformation.py). `hark deploy` reports which resource failed and why, and the next deployment works. Commands that
+are ended by a signal report what continues without them."""
 import argparse
 import hashlib
 import json
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -59,6 +62,66 @@ class Deployments:
         return self.services.stacks.get("hark-shop")
 
 
+def tell_of_signals(there):
+    """Ctrl-C at each stage. CloudFormation goes on with what it has begun."""
+    services, pause = there.services, there.services.pause
+
+    def interrupted(words, is_time):
+        started = subprocess.Popen([there.hark, *words, "--uuid", "shop"], cwd=there.folder, env=there.environment, text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        until(lambda: started.poll() is not None or is_time(), words)
+        started.send_signal(signal.SIGINT)
+        _, error = started.communicate(timeout=60)
+        return started.returncode, error.splitlines()
+
+    def status():
+        return there.stack.status if there.stack else None
+
+    # Who is asked is said before there is an answer.
+    asked, goes_on, describe = threading.Event(), threading.Event(), services.DescribeStacks
+
+    def silent(call):
+        asked.set()
+        goes_on.wait(60)
+        return describe(call)
+    services.DescribeStacks = silent
+    for words, last in [
+        (["deploy", "--yes"], "nothing was changed"), (["destroy", "--yes"], "nothing was changed"), (["invoke"], "no session was started"),
+    ]:
+        asked.clear(), goes_on.clear()
+        code, lines = interrupted(words, asked.is_set)
+        goes_on.set()
+        question = [] if words == ["invoke"] else ["asking CloudFormation in eu-west-1 for the instance `shop`"]
+        expect(f"Ctrl-C in {words[0]} before an answer", (code, lines), (130, [*question, "", last]))
+    services.DescribeStacks = describe
+
+    services.pause = 0.03
+    how_far = "all the same: `hark info --uuid shop` shows how far it is, and"
+    there.write()
+    code, lines = interrupted(["deploy", "--yes"], lambda: status() == "UPDATE_IN_PROGRESS")
+    expect("a new instance goes on", (code, lines[-1]),
+           (130, f"CloudFormation makes the instance {how_far} `hark destroy --uuid shop` removes it"))
+    until(lambda: status() == "UPDATE_COMPLETE", "the end")
+    there.write(memory=1024)
+    code, lines = interrupted(["deploy", "--yes"], lambda: status() == "UPDATE_IN_PROGRESS")
+    undo = "aws cloudformation cancel-update-stack --stack-name hark-shop --region eu-west-1"
+    expect("so does a change", (code, lines[-1]), (130, f"CloudFormation changes the instance {how_far} `{undo}` puts it back"))
+    expect("which the next deployment waits for", there.succeed("again")["changed"], 0)
+    code, lines = interrupted(["destroy", "--yes"], lambda: status() == "DELETE_IN_PROGRESS")
+    expect("and so does its end", (code, lines[-1]),
+           (130, f"CloudFormation deletes the stack {how_far} `hark destroy --uuid shop` waits for it, and removes what is left"))
+    until(lambda: status() is None or there.stack.is_gone, "the end")
+    services.stacks.clear()
+    services.pause = pause
+
+
+def until(holds, what):
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(0.005)
+
+
 def tell(there):
     there.write()
     template = json.loads(subprocess.run([there.hark, "deploy", "--dry-run", "-q", "--uuid", "shop"], cwd=there.folder,
@@ -96,7 +159,7 @@ def tell(there):
     before, there.services.puts = there.stack.template, 0
     _, _, plan = there.run("deploy", is_agreed=False)
     lines = plan.splitlines()
-    expect("a plan says where", lines[0], "changes of the instance `shop` in eu-west-1 of the account 123456789012:")
+    expect("a plan says where", lines[1], "changes of the instance `shop` in eu-west-1 of the account 123456789012:")
     stays = "(stays, but no longer belongs to the instance)"
     expect("what stays", f"  - AWS::S3::Bucket hark-test-uploads {stays}" in lines, True)
     expect("and changes nothing, not even by an upload", (there.stack.template, there.services.puts), (before, 0))
@@ -109,7 +172,7 @@ def tell(there):
            (1, "UPDATE_ROLLBACK_FAILED", "the instance could neither be changed nor rolled back (UPDATE_ROLLBACK_FAILED):"))
     there.services.failing = {}
     code, _, error = there.run("deploy", "-q")
-    expect("and a way out, also the next time", (code, "continue-update-rollback --stack-name hark-shop" in error), (1, True))
+    expect("and a way out, also the next time", (code, "continue-update-rollback --stack-name hark-shop --region eu-west-1`" in error), (1, True))
     there.stack.status = "UPDATE_ROLLBACK_COMPLETE"
     there.succeed("when that has helped, it is changed")
 
@@ -128,7 +191,10 @@ def main():
     parser.add_argument("hark", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hark-rollback-") as folder:
-        tell(Deployments(given.hark.resolve(), Path(folder).resolve()))
+        there = Deployments(given.hark.resolve(), Path(folder).resolve())
+        tell_of_signals(there)
+        there.services.objects.clear()
+        tell(there)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,8 @@ def tell(story):
     expect("or elsewhere", none, "error: there is no instance `shop` in eu-west-1")
     told = story.run("deploy", "--uuid", "shop", "--yes").stdout.splitlines()
     expect("a deployment tells the address of the API", told[1].split("//")[0], "its HTTP API: http:")
+    expect("and commands for this instance", told[2],
+           "`hark invoke --uuid shop` starts a session in it, `hark info --uuid shop` shows what it consists of")
 
     done = story.run("invoke", "-q")
     expect("what `hark` prints here it prints there", (done.stdout, done.stderr), ("HELLO, WORLD!\nHELLO, HARK!\n", ""))

@@ -40,6 +40,8 @@ pub mod sync;
 pub mod test;
 pub mod timeline;
 pub mod transfer;
+#[cfg(feature = "lambda")]
+mod under_way;
 mod unserved;
 mod values;
 pub mod worker;

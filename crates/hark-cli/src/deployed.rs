@@ -9,6 +9,7 @@ use hark_lambda::{BadInstanceName, InstanceName};
 
 use crate::failure::Failure;
 use crate::instance::Instance;
+use crate::place::Place;
 use crate::project::Project;
 
 /// The settings that determine where Hark looks for instances.
@@ -55,8 +56,9 @@ fn remembered(project: &Project) -> Result<Option<InstanceName>, Failure> {
 /// Those of `find`, and if there is none.
 pub fn expect(project: &Project, named: Option<&str>) -> Result<InstanceName, Failure> {
     find(project, named)?.ok_or_else(|| {
+        let deploy = Place::of_instance(project, None).instance_command("deploy");
         Failure::usage("this project has not been deployed from here")
-            .with_hint("`hark deploy` deploys it; `--uuid NAME` names an instance that was deployed elsewhere")
+            .with_hint(format!("`{deploy}` deploys it; `--uuid NAME` names an instance that was deployed elsewhere"))
     })
 }
 

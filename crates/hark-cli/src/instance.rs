@@ -11,11 +11,12 @@ use hark_backends::storage::dynamodb::{DynamoSettings, DynamoStorage};
 use hark_engine::{Place, Size as EngineSize, Sizes};
 use hark_lambda::names::CURRENT;
 use hark_lambda::template::{CONTENTS_OUTPUT, EDITION_OUTPUT, TIMERS_OUTPUT};
-use hark_lambda::{InstanceName, Size};
+use hark_lambda::{BadInstanceName, InstanceName, Size};
 
 use crate::commands::deploy::account::{self, Account};
 use crate::deployed;
 use crate::failure::Failure;
+use crate::place::Place as CommandPlace;
 use crate::project::Project;
 use crate::storage;
 
@@ -38,6 +39,9 @@ const FUNCTION_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_NAME";
 /// The variable with the size of the main function.
 const SIZE_VARIABLE: &str = "HARK_SIZE";
 
+/// What to do about these variables if they are wrong.
+pub const SET_BY_DEPLOY: &str = "`hark deploy` sets it for the functions, and a command does without it";
+
 /// An instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
@@ -58,16 +62,22 @@ impl Instance {
     /// The instance that the environment names, if it names one.
     ///
     /// # Errors
-    /// If no instance can have that name.
+    /// If no instance can have that name, or its main function that size.
     pub fn of_environment() -> Result<Option<Instance>, Failure> {
         let Some(name) = text_of(NAME_VARIABLE) else { return Ok(None) };
-        let name = name.parse().map_err(|error| Failure::usage(format!("{NAME_VARIABLE} is wrong: {error}")))?;
+        let wrong = |variable: &str, why: &str| Failure::usage(format!("the variable {variable} is wrong: {why}"));
+        let name: Result<InstanceName, BadInstanceName> = name.parse();
+        let name = name.map_err(|error| wrong(NAME_VARIABLE, &error.to_string()).with_hint(SET_BY_DEPLOY))?;
+        let main = text_of(SIZE_VARIABLE).map(|text| {
+            let size = Size::of_main(&text).ok_or_else(|| format!("`{text}` is no size, such as `m512-t240`"));
+            size.map_err(|why| wrong(SIZE_VARIABLE, &why).with_hint(SET_BY_DEPLOY))
+        });
         Ok(Some(Instance {
             name,
             code: text_of(CODE_VARIABLE).unwrap_or_else(|| CURRENT.to_owned()),
             timers: text_of(TIMERS_VARIABLE),
             bucket: text_of(BUCKET_VARIABLE),
-            main: text_of(SIZE_VARIABLE).and_then(|text| Size::of_main(&text)),
+            main: main.transpose()?,
         }))
     }
 
@@ -84,7 +94,8 @@ impl Instance {
         let stack = stack.ok_or_else(|| deployed::no_instance(name, &account.region))?;
         if !stack.outputs.contains_key(EDITION_OUTPUT) {
             let failure = Failure::undone(format!("the instance `{name}` is not complete ({})", stack.status));
-            return Err(failure.with_hint("`hark deploy` completes it"));
+            let deploy = CommandPlace::of_instance(project, Some(name.as_str())).instance_command("deploy");
+            return Err(failure.with_hint(format!("`{deploy}` completes it")));
         }
         let output = |name: &str| stack.outputs.get(name).cloned();
         Ok(Instance {
@@ -94,6 +105,11 @@ impl Instance {
             bucket: output(CONTENTS_OUTPUT),
             main: None,
         })
+    }
+
+    /// The name of the function in which this process runs.
+    pub fn own_function(&self) -> String {
+        text_of(FUNCTION_VARIABLE).unwrap_or_else(|| self.main_function())
     }
 
     /// The name of the main function.

@@ -18,40 +18,49 @@ use crate::storage::name_of_kept;
 pub struct Place {
     /// The prefix of a command: empty, or `cd FOLDER && `.
     before: String,
-    /// The options to append.
-    behind: String,
+    /// The option that names the project's settings.
+    config: String,
+    /// The options that say where the sessions are.
+    kept: String,
+    /// The one of them that names a folder.
+    data_dir: String,
+    /// The one of them that names an instance.
+    #[cfg(feature = "lambda")]
+    instance: String,
     /// The file with the sessions, or their table, as it is shown.
     store: String,
     is_file: bool,
     /// Whether AWS Lambda functions run the sessions.
     is_run_by_functions: bool,
-    /// A command that starts a session there.
-    start: String,
+    /// What starts a session there.
+    name: StorageName,
 }
 
 impl Place {
     /// The place of a project, whose sessions may be in a storage that the command line names.
     pub fn of(project: &Project, asked: Asked<'_>) -> Place {
-        let (mut before, mut behind) = (String::new(), String::new());
-        if let Some(config) = &project.config {
-            behind.push_str(&format!(" --config {}", quoted_path(&from_current_folder(config))));
+        let (mut before, mut config) = (String::new(), String::new());
+        if let Some(path) = &project.config {
+            config = format!(" --config {}", quoted_path(&from_current_folder(path)));
         } else if project::folder_here().is_none_or(|here| here != project.folder) {
-            before.push_str(&format!("cd {} && ", quoted_path(&from_current_folder(&project.folder))));
+            before = format!("cd {} && ", quoted_path(&from_current_folder(&project.folder)));
         }
+        let mut kept = String::new();
         let name = name_of_kept(project, asked);
         // The name of an instance determines where its sessions are.
         if asked.instance.is_none() && name != name_of_kept(project, Asked { name: None, ..asked }) {
             let name = name.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-            behind.push_str(&format!(" -s {name}"));
+            kept.push_str(&format!(" -s {name}"));
         }
-        if let Some(instance) = asked.instance {
-            behind.push_str(&format!(" --uuid {}", quoted(instance)));
-        }
+        let instance = asked.instance.map(|instance| format!(" --uuid {}", quoted(instance))).unwrap_or_default();
         let named = asked.data_dir.map(|named| std::path::absolute(named).unwrap_or_else(|_| named.to_path_buf()));
-        if let Some(named) = &named {
-            let shown = if before.is_empty() { from_current_folder(named) } else { named.clone() };
-            behind.push_str(&format!(" --data-dir {}", quoted_path(&shown)));
-        }
+        let data_dir = match &named {
+            Some(named) if before.is_empty() => format!(" --data-dir {}", quoted_path(&from_current_folder(named))),
+            Some(named) => format!(" --data-dir {}", quoted_path(named)),
+            None => String::new(),
+        };
+        kept.push_str(&instance);
+        kept.push_str(&data_dir);
         let folder: PathBuf = named.unwrap_or_else(|| project.folder.join(&project.settings.data_dir));
         let is_file = !name.is_remote();
         let store = if is_file {
@@ -59,18 +68,57 @@ impl Place {
         } else {
             format!("the table `{}`", table(project, name, asked))
         };
-        let start = start(name, asked);
-        Place { before, behind, store, is_file, is_run_by_functions: name.is_run_by_functions(), start }
+        Place {
+            before,
+            config,
+            kept,
+            data_dir,
+            #[cfg(feature = "lambda")]
+            instance,
+            store,
+            is_file,
+            is_run_by_functions: name.is_run_by_functions(),
+            name,
+        }
     }
 
-    /// The command line for this command here, such as `resume ID`.
+    /// The place of a project's instance on AWS Lambda: the one with this name, or that which commands find by themselves.
+    #[cfg(feature = "lambda")]
+    pub fn of_instance(project: &Project, named: Option<&str>) -> Place {
+        Place::of(project, Asked { name: Some(StorageName::Lambda), instance: named, ..Asked::default() })
+    }
+
+    /// The command line for this command on sessions here, such as `resume ID`.
     pub fn command(&self, words: &str) -> String {
-        format!("{}hark {words}{}", self.before, self.behind)
+        format!("{}hark {words}{}{}", self.before, self.config, self.kept)
+    }
+
+    /// The same for a command on the project that knows no sessions, such as `sync`.
+    pub fn project_command(&self, words: &str) -> String {
+        format!("{}hark {words}{}", self.before, self.config)
+    }
+
+    /// The same for a command on the project's instance on AWS Lambda, such as `info`.
+    #[cfg(feature = "lambda")]
+    pub fn instance_command(&self, words: &str) -> String {
+        format!("{}{}", self.project_command(words), self.instance)
+    }
+
+    /// The same for a command that keeps a session in the project's file, whatever its other sessions are kept in.
+    pub fn file_command(&self, words: &str) -> String {
+        format!("{}{}", self.project_command(words), self.data_dir)
     }
 
     /// A command line that starts a session here.
-    pub fn start(&self) -> &str {
-        &self.start
+    pub fn start(&self) -> String {
+        #[cfg(feature = "lambda")]
+        if self.name == StorageName::Lambda {
+            return self.instance_command("invoke");
+        }
+        match self.name.is_remote() {
+            true => self.project_command("run -s dynamodb FILE"),
+            false => self.file_command("run -s sqlite FILE"),
+        }
     }
 
     /// Whether AWS Lambda functions run the sessions, and not the commands.
@@ -87,18 +135,6 @@ impl Place {
     pub fn quoted_store(&self) -> String {
         if self.is_file { format!("`{}`", self.store) } else { self.store.clone() }
     }
-}
-
-/// A command line that starts a session in a storage.
-fn start(name: StorageName, asked: Asked<'_>) -> String {
-    #[cfg(feature = "lambda")]
-    if name == StorageName::Lambda {
-        let named = asked.instance.map(|instance| format!(" --uuid {}", quoted(instance)));
-        return format!("hark invoke{}", named.unwrap_or_default());
-    }
-    let _ = asked;
-    let name = if name.is_remote() { "dynamodb" } else { "sqlite" };
-    format!("hark run -s {name} FILE")
 }
 
 /// The name of the table with the sessions.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[cfg(feature = "dynamodb")]
-use hark_backends::storage::dynamodb::{self, DynamoSettings};
+use hark_backends::storage::dynamodb::{self, Advice, DynamoSettings};
 use hark_engine::{MemoryStorage, SessionId, Storage, StorageError};
 
 #[cfg(feature = "dynamodb")]
@@ -15,6 +15,7 @@ use crate::args::{Asked, KeptStorage, StorageChoice, StorageName};
 #[cfg(feature = "lambda")]
 use crate::deployed;
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::project::Project;
 use crate::trust;
 pub use kept::{Address, Kept};
@@ -24,21 +25,37 @@ pub use kept::{Address, Kept};
 /// # Errors
 /// If it cannot be opened, or only the functions of an instance start sessions there.
 pub fn for_new_session(project: &Project, choice: &StorageChoice) -> Result<Option<Kept>, Failure> {
+    check_starts_here(project, choice)?;
     let asked = choice.asked();
-    let name = asked.name.or(project.settings.storage).unwrap_or(StorageName::Memory);
-    #[cfg(feature = "lambda")]
-    if name == StorageName::Lambda {
-        let failure =
-            Failure::usage("the functions of an instance run their own copy of the project, as it was deployed");
-        return Err(failure.with_hint(match asked.name {
-            Some(_) => "`hark invoke` starts a session there; without `-s lambda` it is run here",
-            None => "`hark invoke` starts a session there, as `storage` in hark.toml says; `-s memory` runs it here",
-        }));
-    }
-    match address_of(project, name, asked)? {
+    match address_of(project, name_of_new(project, asked), asked)? {
         Some(address) => address.open(project).map(Some),
         None => Ok(None),
     }
+}
+
+/// Checks that this command may start a session in the storage of new ones, whatever program it is of.
+///
+/// # Errors
+/// If only the functions of an instance start sessions there.
+pub fn check_starts_here(project: &Project, choice: &StorageChoice) -> Result<(), Failure> {
+    let asked = choice.asked();
+    if name_of_new(project, asked).is_run_by_functions() {
+        let failure =
+            Failure::usage("the functions of an instance run their own copy of the project, as it was deployed");
+        let invoke = Place::of(project, asked).start();
+        return Err(failure.with_hint(match asked.name {
+            Some(_) => format!("`{invoke}` starts a session there; without `-s lambda` it is run here"),
+            None => {
+                format!("`{invoke}` starts a session there, as `storage` in hark.toml says; `-s memory` runs it here")
+            }
+        }));
+    }
+    Ok(())
+}
+
+/// Which storage a command that starts a session means.
+fn name_of_new(project: &Project, asked: Asked<'_>) -> StorageName {
+    asked.name.or(project.settings.storage).unwrap_or(StorageName::Memory)
 }
 
 /// A storage for an engine.
@@ -93,7 +110,7 @@ fn address_of(project: &Project, name: StorageName, asked: Asked<'_>) -> Result<
         StorageName::Dynamodb => Some(Address::Table(table(project, asked)?)),
         #[cfg(feature = "lambda")]
         StorageName::Lambda => {
-            Some(Address::Instance(deployed::expect(project, asked.instance)?, instance_table(project)))
+            Some(Address::Instance(deployed::expect(project, asked.instance)?, instance_table(project, asked)))
         }
     })
 }
@@ -105,7 +122,7 @@ fn table(project: &Project, asked: Asked<'_>) -> Result<DynamoSettings, Failure>
         let failure = Failure::usage("`--data-dir` names the folder of a file, and sessions are kept in DynamoDB here");
         return Err(failure.with_hint("add `-s sqlite`"));
     }
-    let told = &project.settings.dynamodb;
+    let (told, place) = (&project.settings.dynamodb, Place::of(project, asked));
     let ttl = asked.ttl.map(age::parse).transpose()?;
     if ttl.is_some_and(|ttl| ttl.is_zero()) {
         let failure = Failure::usage("`--ttl` is 0: the session would be removed at once");
@@ -120,26 +137,32 @@ fn table(project: &Project, asked: Asked<'_>) -> Result<DynamoSettings, Failure>
         bucket_endpoint: told.bucket_endpoint.clone(),
         ttl: ttl.or(told.ttl),
         lease: project.settings.lease.unwrap_or(dynamodb::LEASE),
+        advice: Advice { make: place.command("storage init"), check: place.command("storage check"), function: None },
     })
 }
 
 /// The settings of an instance's table, without its name. It is in the project's account, wherever the project's other
 /// table may be.
 #[cfg(feature = "lambda")]
-fn instance_table(project: &Project) -> DynamoSettings {
-    let told = &project.settings.dynamodb;
+fn instance_table(project: &Project, asked: Asked<'_>) -> DynamoSettings {
+    let (told, place) = (&project.settings.dynamodb, Place::of(project, asked));
     DynamoSettings {
         region: told.region.clone(),
         profile: told.profile.clone(),
         ttl: told.ttl,
         lease: project.settings.lease.unwrap_or(dynamodb::LEASE),
+        advice: Advice {
+            make: place.instance_command("deploy"),
+            check: place.command("storage check"),
+            function: None,
+        },
         ..DynamoSettings::default()
     }
 }
 
 /// The failure that a session does not exist.
 pub fn no_session(id: &str) -> Failure {
-    Failure::usage(format!("there is no session `{id}`")).with_hint("`hark sessions` lists the existing ones")
+    Failure::usage(format!("there is no session `{id}`"))
 }
 
 /// The failure for an error of the storage.

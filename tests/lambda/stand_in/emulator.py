@@ -55,6 +55,15 @@ def children(parent):
     return found
 
 
+def told(error):
+    """What the emulator says of a process that has ended. If that has said why it could not begin, Lambda passes that on, with status 200."""
+    with contextlib.suppress(ValueError):
+        answer = json.loads(error.read())
+        if isinstance(answer, dict) and "errorType" in answer:
+            return answer
+    return {"errorType": "Sandbox.Ended", "errorMessage": str(error)}
+
+
 class Emulator:
     """Its process begins with the first invocation, and may be killed. Its key tells the services who calls them."""
 
@@ -100,7 +109,10 @@ class Emulator:
             request = urllib.request.Request(url, event, {"X-Amzn-RequestId": request_id})
             with urllib.request.urlopen(request, timeout=self.version.properties["Timeout"] + 10) as answer:
                 answer = json.loads(answer.read())
-        except (OSError, ValueError, urllib.error.HTTPError, SystemExit) as error:
+        except urllib.error.HTTPError as error:
+            self.kill()
+            return told(error), True
+        except (OSError, ValueError, SystemExit) as error:
             # It was killed, perhaps before it had begun, or took too long: then the emulator answers with a text.
             self.kill()
             return {"errorType": "Sandbox.Ended", "errorMessage": str(error)}, True

@@ -47,7 +47,7 @@ pub use counts::DynamoCounts;
 use expiries::Expiries;
 use numbers::NextNumbers;
 use programs::KnownPrograms;
-pub use settings::{DynamoSettings, LEASE, TABLE};
+pub use settings::{Advice, DynamoSettings, LEASE, TABLE};
 pub use table::{Created, Finding};
 
 /// Keeps sessions in a table.

@@ -5,8 +5,28 @@ use clap::Args;
 use super::labels::key;
 use super::options::{CallChoice, ConfigFile};
 
+/// The instance that a command is about.
+#[derive(Debug, Args)]
+pub struct InstanceName {
+    /// The name of the instance. Default: that of the last deployment from this folder
+    #[arg(long, value_name = "NAME")]
+    pub uuid: Option<String>,
+}
+
+impl InstanceName {
+    /// The name that is given, if one is.
+    pub fn given(&self) -> Option<&str> {
+        self.uuid.as_deref()
+    }
+}
+
+/// What `hark deploy` does beyond that without a name.
+const DEPLOYED_NAME: &str =
+    "The name of the instance. Default: that of the last deployment from this folder, else a new UUID";
+
 /// `hark deploy`
 #[derive(Debug, Args)]
+#[command(mut_arg("uuid", |uuid| uuid.help(DEPLOYED_NAME)))]
 #[command(after_help = "\
 Examples:
   hark deploy                        deploy the project in this folder, or its changes
@@ -15,9 +35,8 @@ Examples:
 
 The account and the region are those of the AWS SDK: AWS_PROFILE, AWS_REGION, and so on.")]
 pub struct Deploy {
-    /// The name of the instance. Default: that of the last deployment from this folder, else a new UUID
-    #[arg(long, value_name = "NAME")]
-    pub uuid: Option<String>,
+    #[command(flatten)]
+    pub instance: InstanceName,
     /// Print the CloudFormation template, and change nothing in the account
     #[arg(long)]
     pub dry_run: bool,
@@ -43,9 +62,8 @@ Examples:
 
 Buckets in `managed_buckets` stay if there is data in them.")]
 pub struct Destroy {
-    /// The name of the instance. Default: that of the last deployment from this folder
-    #[arg(long, value_name = "NAME")]
-    pub uuid: Option<String>,
+    #[command(flatten)]
+    pub instance: InstanceName,
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
@@ -81,9 +99,8 @@ pub struct Invoke {
     /// Start the session under a name of your own, only once: if it exists already, show that one. Commands accept the key as an ID
     #[arg(long, value_name = "KEY", value_parser = key)]
     pub key: Option<String>,
-    /// The name of the instance. Default: that of the last deployment from this folder
-    #[arg(long, value_name = "NAME")]
-    pub uuid: Option<String>,
+    #[command(flatten)]
+    pub instance: InstanceName,
     /// Print only the program's output and its result
     #[arg(short, long)]
     pub quiet: bool,
@@ -116,9 +133,8 @@ pub struct Logs {
     /// Only the log of this Lambda function, as `hark info` names it; may be given more than once
     #[arg(long = "function", value_name = "NAME")]
     pub functions: Vec<String>,
-    /// The name of the instance. Default: that of the last deployment from this folder
-    #[arg(long, value_name = "NAME")]
-    pub uuid: Option<String>,
+    #[command(flatten)]
+    pub instance: InstanceName,
     /// Print one JSON object per line: time, function, stream, text
     #[arg(long)]
     pub json: bool,
@@ -133,9 +149,8 @@ Examples:
   hark info
   hark info --json | jq -r .url      the address of the HTTP API")]
 pub struct Info {
-    /// The name of the instance. Default: that of the last deployment from this folder
-    #[arg(long, value_name = "NAME")]
-    pub uuid: Option<String>,
+    #[command(flatten)]
+    pub instance: InstanceName,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -29,6 +29,7 @@ use crate::storage::{self, Kept};
 /// If the program cannot be run, or the storage cannot be opened.
 pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     let mut loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
+    storage::check_starts_here(&loaded.project, &wanted.storage)?;
     let executable = Compiled::for_storage(&mut loaded, wanted.storage.asked().name).into_executable()?;
     let Entry { callee, arguments } = Entry::new(&executable, &wanted.call)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;

@@ -19,14 +19,16 @@ use hark_lambda::template::{CODE_HASH_OUTPUT, EDITION_OUTPUT, URL_OUTPUT};
 use hark_lambda::{InstanceName, Size};
 
 use super::FINISHED;
+use super::under_way::UnderWay;
 use crate::args::Deploy;
 use crate::deployed;
 use crate::failure::Failure;
 use crate::output;
+use crate::place::Place;
 use crate::project::{self, Loaded, Project};
 use account::Account;
 use prepare::Prepared;
-use stack::{FailedChange, Stacking};
+use stack::{FailedChange, NOTHING_CHANGED, Stacking};
 
 /// Creates an instance, or changes an existing one.
 ///
@@ -54,7 +56,11 @@ fn deploy_project(wanted: &Deploy, failed: &OnceCell<FailedChange>) -> Result<u8
         return Ok(FINISHED);
     };
     let project = &loaded.project;
-    let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes, failed };
+    let (place, under_way) =
+        (Place::of_instance(project, wanted.instance.given()), UnderWay::watched(NOTHING_CHANGED)?);
+    let (is_quiet, is_agreed) = (wanted.quiet, wanted.yes);
+    let stacking = Stacking { account: &account, is_quiet, is_agreed, failed, under_way: &under_way, place: &place };
+    stacking.say_what_is_asked(&prepared.deployment.name);
     let found = stacking.present(&prepared.deployment.name)?;
     let is_new = found.is_none();
     let stack = match found {
@@ -79,7 +85,7 @@ fn deploy_project(wanted: &Deploy, failed: &OnceCell<FailedChange>) -> Result<u8
     let upload = || stacking.upload(bucket, &prepared.code.key, &prepared.package);
     let changed = stacking.change(&prepared.deployment, bucket, is_new, upload)?;
     deployed::remember(project, &prepared.deployment.name)?;
-    tell(wanted, &prepared, &account, changed.as_ref())?;
+    tell(wanted, &prepared, &account, changed.as_ref(), &place)?;
     Ok(FINISHED)
 }
 
@@ -92,14 +98,17 @@ fn load(config: Option<&Path>) -> Result<Loaded, Failure> {
         return Err(Failure::usage(format!(
             "there is no `{file}` in {folder}, which would be the program of the instance"
         ))
-        .with_hint("`hark init` creates a new project; `hark_file` in hark.toml names another program"));
+        .with_hint(match config {
+            Some(_) => "`hark_file` in it names another program",
+            None => "`hark init` creates a new project; `hark_file` in hark.toml names another program",
+        }));
     }
     project::load(None, config)
 }
 
 /// The instance: the one that the user names, the one deployed last, or a new one.
 fn name_of(wanted: &Deploy, project: &Project) -> Result<InstanceName, Failure> {
-    match deployed::find(project, wanted.uuid.as_deref())? {
+    match deployed::find(project, wanted.instance.given())? {
         Some(name) => Ok(name),
         None => Ok(InstanceName::of_random(u128::from(System.random()) << 64 | u128::from(System.random()))),
     }
@@ -145,7 +154,13 @@ pub fn tell_failure(failure: &Failure, failed: Option<&FailedChange>) -> Result<
 }
 
 /// Reports the result of the deployment.
-fn tell(wanted: &Deploy, prepared: &Prepared, account: &Account, changed: Option<&Vec<Change>>) -> Result<(), Failure> {
+fn tell(
+    wanted: &Deploy,
+    prepared: &Prepared,
+    account: &Account,
+    changed: Option<&Vec<Change>>,
+    place: &Place,
+) -> Result<(), Failure> {
     let (deployment, region) = (&prepared.deployment, &account.region);
     let stack = account.stacks.stack(&deployment.name.stack()).map_err(account::failure)?;
     let url = stack.as_ref().and_then(|stack| stack.outputs.get(URL_OUTPUT));
@@ -169,6 +184,7 @@ fn tell(wanted: &Deploy, prepared: &Prepared, account: &Account, changed: Option
     if let Some(url) = url {
         told.push_str(&format!("its HTTP API: {url}\n"));
     }
-    told.push_str("`hark invoke` starts a session in it, `hark info` shows what it consists of\n");
+    let [invoke, info] = ["invoke", "info"].map(|words| place.instance_command(words));
+    told.push_str(&format!("`{invoke}` starts a session in it, `{info}` shows what it consists of\n"));
     output::write_out(&told)
 }

@@ -6,12 +6,14 @@ use serde_json::json;
 
 use super::FINISHED;
 use super::deploy::account::{Account, failure};
-use super::deploy::stack::{FailedChange, Stacking};
+use super::deploy::stack::{FailedChange, NOTHING_CHANGED, Stacking};
 use super::deploy::tell_failure;
+use super::under_way::UnderWay;
 use crate::args::Destroy;
 use crate::deployed;
 use crate::failure::Failure;
 use crate::output;
+use crate::place::Place;
 use crate::project;
 
 /// The type of a bucket.
@@ -34,9 +36,13 @@ pub fn destroy(wanted: &Destroy) -> Result<u8, Failure> {
 fn destroy_instance(wanted: &Destroy, failed: &OnceCell<FailedChange>) -> Result<u8, Failure> {
     let project = project::load_here(wanted.config.path.as_deref())?;
     project.tell_warnings();
-    let name = deployed::expect(&project, wanted.uuid.as_deref())?;
+    let name = deployed::expect(&project, wanted.instance.given())?;
     let account = Account::of(&project)?;
-    let stacking = Stacking { account: &account, is_quiet: wanted.quiet, is_agreed: wanted.yes, failed };
+    let (place, under_way) =
+        (Place::of_instance(&project, wanted.instance.given()), UnderWay::watched(NOTHING_CHANGED)?);
+    let (is_quiet, is_agreed) = (wanted.quiet, wanted.yes);
+    let stacking = Stacking { account: &account, is_quiet, is_agreed, failed, under_way: &under_way, place: &place };
+    stacking.say_what_is_asked(&name);
     let Some(stack) = account.stacks.stack(&name.stack()).map_err(failure)? else {
         deployed::forget(&project, &name)?;
         return Err(deployed::no_instance(&name, &account.region));
@@ -46,6 +52,8 @@ fn destroy_instance(wanted: &Destroy, failed: &OnceCell<FailedChange>) -> Result
     stacking.say_counts('-', resources.iter().map(|resource| resource.kind.as_str()));
     stacking.agree("delete it?")?;
     let code = stack.outputs.get("CodeBucket");
+    let destroy = place.instance_command("destroy");
+    under_way.say(format!("the code is deleted, and the rest not yet; `{destroy}` goes on"));
     if let Some(bucket) = code {
         account.buckets.empty(bucket).map_err(failure)?;
     }

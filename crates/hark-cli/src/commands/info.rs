@@ -13,6 +13,7 @@ use crate::args;
 use crate::deployed;
 use crate::failure::Failure;
 use crate::output;
+use crate::place::Place;
 use crate::project;
 use crate::storage;
 
@@ -25,12 +26,13 @@ const COUNTED_MAX: usize = 100;
 /// If there is none, or AWS refuses something.
 pub fn info(wanted: &args::Info) -> Result<u8, Failure> {
     let project = project::load_here(wanted.config.path.as_deref())?;
-    let name = deployed::expect(&project, wanted.uuid.as_deref())?;
+    let name = deployed::expect(&project, wanted.instance.given())?;
     let account = Account::of(&project)?;
     let stack = account.stacks.stack(&name.stack()).map_err(failure)?;
     let stack = stack.ok_or_else(|| deployed::no_instance(&name, &account.region))?;
+    let place = Place::of_instance(&project, wanted.instance.given());
     let facts = Facts::of(&account, &name, &stack, &wanted.config)?;
-    output::write_out(&if wanted.json { format!("{}\n", facts.json()) } else { facts.text() })?;
+    output::write_out(&if wanted.json { format!("{}\n", facts.json()) } else { facts.text(&place) })?;
     Ok(FINISHED)
 }
 
@@ -130,7 +132,7 @@ impl Facts {
         })
     }
 
-    fn text(&self) -> String {
+    fn text(&self, place: &Place) -> String {
         let mut out = String::new();
         let mut field = |name: &str, text: &str| out.push_str(&format!("{name:<9} {text}\n"));
         field("instance", self.name.as_str());
@@ -139,7 +141,7 @@ impl Facts {
         match &self.code {
             Some(code) if self.earlier.is_empty() => field("code", code),
             Some(code) => field("code", &format!("{code}; kept for its sessions: {}", self.earlier.join(", "))),
-            None => field("code", "none: `hark deploy` completes the instance"),
+            None => field("code", &format!("none: `{}` completes the instance", place.instance_command("deploy"))),
         }
         if let Some(url) = &self.url {
             field("HTTP API", url);

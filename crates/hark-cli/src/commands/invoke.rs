@@ -21,11 +21,13 @@ use super::kept::Store;
 use super::pace::Pace;
 use super::progress::{Progress, Watched};
 use super::run::{self, keyed};
+use super::under_way::UnderWay;
 use crate::args::Invoke;
 use crate::entry::{self, Entry};
 use crate::failure::Failure;
 use crate::instance::{Instance, invocation};
 use crate::output;
+use crate::place::quoted;
 use crate::render::{Paint, Style};
 use crate::report;
 use crate::signals::Interruption;
@@ -39,18 +41,22 @@ use crate::value;
 pub fn invoke(wanted: &Invoke) -> Result<u8, Failure> {
     let started = Instant::now();
     let call = Call::of(wanted)?;
+    let under_way = UnderWay::watched("no session was started")?;
     invocation::check_size(&call.event)?;
-    let store = Store::of_instance(wanted.uuid.as_deref(), &wanted.config)?;
+    let store = Store::of_instance(wanted.instance.given(), &wanted.config)?;
     let (instance, aws) = store.storage.instance().ok_or_else(|| Failure::usage("no instance is named"))?;
+    under_way.say(call.interrupted(&store));
     let sent = {
         let (instance, aws, event) = (instance.clone(), aws.clone(), call.event.clone());
         send(move || instance.invoke(&aws, &event))?
     };
-    let mut invoked = Invoked { store: &store, instance, sent, key: call.key.clone() };
+    let mut invoked = Invoked { store: &store, instance, sent, call: &call };
     let Some(id) = invoked.session()? else {
         let message = "no session has been started, and the function does not say why";
-        return Err(Failure::undone(message).with_hint("`hark logs` shows what it has written"));
+        let logs = store.place.instance_command("logs");
+        return Err(Failure::undone(message).with_hint(format!("`{logs}` shows what it has written")));
     };
+    under_way.leave_to_others();
     call.check(&store, &id)?;
     if wanted.is_async {
         output::write_out(&if wanted.json { format!("{{\"session\": \"{id}\"}}\n") } else { format!("{id}\n") })?;
@@ -83,7 +89,7 @@ fn show(wanted: &Invoke, store: &Store, id: &SessionId, interruption: &Interrupt
     let (shared, watched) = (store.storage.shared(), id.clone());
     progress.watch(move || {
         let session = Outside::open(&*shared, &System, &watched).ok()?;
-        Some(Watched::kept(vec![session.into_records()], 1))
+        Some(Watched::kept(vec![session.into_records()], 1).run_by_functions())
     });
     let report = follow(store, id, From::Start, interruption, |_| Ok(()), &mut output::write_raw)?;
     drop(progress);
@@ -142,6 +148,18 @@ impl Call {
         })
     }
 
+    /// The message if a signal ends the command while the invocation is under way.
+    fn interrupted(&self, store: &Store) -> String {
+        let find = match self.is_key_given {
+            true => format!("show {}", quoted(&self.key)),
+            false => "sessions --since 5m".to_owned(),
+        };
+        let find = store.place.command(&find);
+        format!(
+            "the invocation has been sent: it may have started the session, or start it yet; `{find}` shows whether it has"
+        )
+    }
+
     /// Checks that a session under a key that the user gave was started by the same call.
     fn check(&self, store: &Store, id: &SessionId) -> Result<(), Failure> {
         if !self.is_key_given {
@@ -187,7 +205,7 @@ struct Invoked<'a> {
     store: &'a Store,
     instance: &'a Arc<Instance>,
     sent: Receiver<Answer>,
-    key: String,
+    call: &'a Call,
 }
 
 impl Invoked<'_> {
@@ -217,18 +235,20 @@ impl Invoked<'_> {
         };
         // The invocation may have begun the session before it failed; then others continue it.
         let is_refused = matches!(&error, InvocationError::Function { kind, .. } if kind == invocation::REFUSED);
-        let begun = if is_refused { None } else { self.in_table().unwrap_or_default() };
-        let Some(id) = begun else { return Err(invocation::failure(error, self.instance)) };
+        // A refused event began no session. But if its key already has one, that session says more.
+        let may_be_there = !is_refused || self.call.is_key_given;
+        let begun = if may_be_there { self.in_table().unwrap_or_default() } else { None };
+        let Some(id) = begun else { return Err(invocation::failure(error, self.instance, &self.store.place)) };
         // The session may also have ended, with a report that is too long for an answer.
         let record = self.store.catalog()?.record(&id).map_err(storage::failure)?;
-        if !record.is_some_and(|(_, record)| record.state.is_over()) {
+        if !is_refused && !record.is_some_and(|(_, record)| record.state.is_over()) {
             output::tell(&format!("{error}; the recovery continues the session within two minutes\n"));
         }
         Ok(Some(id))
     }
 
     fn in_table(&self) -> Result<Option<SessionId>, Failure> {
-        let Some(id) = session_of(self.store.storage.space(), &self.key).map_err(storage::failure)? else {
+        let Some(id) = session_of(self.store.storage.space(), &self.call.key).map_err(storage::failure)? else {
             return Ok(None);
         };
         // The key is written before the session.

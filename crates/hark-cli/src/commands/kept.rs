@@ -52,7 +52,7 @@ impl Store {
     pub fn existing(choice: &KeptStorage, config: &ConfigFile) -> Result<Store, Failure> {
         Store::open_or_place(choice, config)?.map_err(|place| {
             Failure::usage(format!("there are no sessions: there is no file `{}`", place.store()))
-                .with_hint("`hark run -s sqlite FILE` starts one; `-s dynamodb` looks in a table")
+                .with_hint(format!("`{}` starts one; `-s dynamodb` looks in a table", place.start()))
         })
     }
 
@@ -96,7 +96,13 @@ impl Store {
 
     /// A session, to read or change from outside.
     pub fn outside(&self, id: &SessionId) -> Result<Outside<'_>, Failure> {
-        Outside::open(&*self.storage, &System, id).map_err(outside_failure)
+        Outside::open(&*self.storage, &System, id).map_err(|error| match error {
+            OutsideError::NoSession(_) => {
+                let list = self.place.command("sessions");
+                outside_failure(error).with_hint(format!("`{list}` lists the existing ones"))
+            }
+            error => outside_failure(error),
+        })
     }
 }
 

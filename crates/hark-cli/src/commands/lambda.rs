@@ -16,8 +16,9 @@ use std::thread;
 use std::time::Duration;
 
 use hark_backends::System;
+use hark_backends::aws::{Aws, AwsSettings};
 use hark_backends::invoker::lambda::{Invocation, Lambda, RuntimeApi, Threads};
-use hark_backends::storage::dynamodb::{self, DynamoSettings};
+use hark_backends::storage::dynamodb::{self, Advice, DynamoSettings};
 use hark_engine::{
     Assignment, Deadline, Engine, Foreign, Options, Pools, Scope, Storage, StorageError, Surroundings, Timestamp,
 };
@@ -28,7 +29,7 @@ use hark_machine::Program;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::instance::Instance;
+use crate::instance::{self, Instance, invocation};
 use crate::project::{self, Project};
 use crate::python;
 use crate::render::Style;
@@ -41,6 +42,9 @@ const FILE_NAME: &str = "bootstrap";
 
 /// The variable that names the folder of the package.
 const FOLDER_VARIABLE: &str = "LAMBDA_TASK_ROOT";
+
+/// How long a process that cannot begin tries to report that.
+const TELL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The part of an invocation's time that is reserved for saving threads and sending hints. Calls end before it.
 const RESERVE: Duration = Duration::from_secs(3);
@@ -59,26 +63,17 @@ pub fn is_asked(words: &[OsString]) -> bool {
 /// # Errors
 /// If Lambda's runtime interface cannot be used, or the function cannot be set up.
 pub fn run(words: &[OsString]) -> Result<u8, Failure> {
-    let instance = Instance::of_environment()?;
-    let instance = instance.ok_or_else(|| Failure::usage("HARK_INSTANCE does not name the instance"))?;
-    let prepared = Prepared::new(words.get(1).map(PathBuf::from));
-    let project = prepared.as_ref().ok().map(|prepared| &prepared.project);
-    let (table, lambda) = instance.open(settings(project))?;
-    let api = RuntimeApi::of_environment(table.aws().clone()).ok_or_else(|| {
-        Failure::usage("this program runs in AWS Lambda functions, and AWS_LAMBDA_RUNTIME_API is not set")
-    })?;
-    let function = match prepared {
-        Ok(prepared) => {
-            let (sizes, code) = (instance.sizes(), instance.own_code());
-            let options = Options { sizes, code, pools: Pools::All, ..session::options(&prepared.project) };
-            Function::begin(prepared, options, Arc::new(table), lambda)
-        }
+    let (function, aws) = match Function::new(words) {
+        Ok(begun) => begun,
         Err(failure) => {
+            // It may lie in the settings of the table, so its account is not used.
+            let aws = Aws::new(AwsSettings { region: None, profile: None, try_time_max: TELL_TIME_MAX });
             let text = failure.drawn(Style::for_stderr());
-            api.fail_to_begin("Hark.CannotBegin", &text).map_err(storage::failure)?;
+            interface(aws)?.fail_to_begin(invocation::CANNOT_BEGIN, text.trim_end()).map_err(storage::failure)?;
             return Err(failure);
         }
     };
+    let api = interface(aws)?;
     loop {
         let invocation = api.next().map_err(storage::failure)?;
         let reply = Reply::new(&api, &invocation.id);
@@ -88,12 +83,20 @@ pub fn run(words: &[OsString]) -> Result<u8, Failure> {
     }
 }
 
+/// The Lambda runtime API, as this process reaches it.
+fn interface(aws: Aws) -> Result<RuntimeApi, Failure> {
+    RuntimeApi::of_environment(aws).ok_or_else(|| {
+        Failure::usage("this program runs in AWS Lambda functions, and AWS_LAMBDA_RUNTIME_API is not set")
+    })
+}
+
 /// How the table is used. The environment says where it is.
-fn settings(project: Option<&Project>) -> DynamoSettings {
-    let settings = project.map(|project| &project.settings);
-    let lease = settings.and_then(|settings| settings.lease).unwrap_or(dynamodb::LEASE);
-    let ttl = settings.and_then(|settings| settings.dynamodb.ttl);
-    DynamoSettings { ttl, lease, ..DynamoSettings::default() }
+fn settings(project: &Project, instance: &Instance) -> DynamoSettings {
+    let command = |words: &str| format!("hark {words} --uuid {}", instance.name);
+    let advice =
+        Advice { make: command("deploy"), check: command("storage check"), function: Some(instance.own_function()) };
+    let lease = project.settings.lease.unwrap_or(dynamodb::LEASE);
+    DynamoSettings { ttl: project.settings.dynamodb.ttl, lease, advice, ..DynamoSettings::default() }
 }
 
 /// The part of the setup that needs no answer from AWS.
@@ -133,12 +136,18 @@ struct Function {
 }
 
 impl Function {
-    /// The engine and the connections, which all invocations share.
-    fn begin(prepared: Prepared, options: Options, storage: Arc<dyn Storage>, lambda: Arc<Lambda>) -> Function {
-        let Prepared { program, python, .. } = prepared;
-        let ports = session::ports_with(storage.clone(), python);
-        let engine = Arc::new(Engine::for_assigned(options, ports));
-        Function { storage, lambda, engine, program }
+    /// The engine and the connections, which all invocations share, and the account. `words` is the command line.
+    fn new(words: &[OsString]) -> Result<(Function, Aws), Failure> {
+        let instance = Instance::of_environment()?.ok_or_else(|| {
+            Failure::usage("the variable HARK_INSTANCE of the function is not set").with_hint(instance::SET_BY_DEPLOY)
+        })?;
+        let Prepared { project, program, python } = Prepared::new(words.get(1).map(PathBuf::from))?;
+        let (table, lambda) = instance.open(settings(&project, &instance))?;
+        let (aws, storage) = (table.aws().clone(), Arc::new(table));
+        let (sizes, code) = (instance.sizes(), instance.own_code());
+        let options = Options { sizes, code, pools: Pools::All, ..session::options(&project) };
+        let engine = Arc::new(Engine::for_assigned(options, session::ports_with(storage.clone(), python)));
+        Ok((Function { storage, lambda, engine, program }, aws))
     }
 
     /// Handles an event until nothing is left to do here, and then answers it. An HTTP request is answered earlier if

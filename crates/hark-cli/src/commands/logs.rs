@@ -39,7 +39,7 @@ pub fn logs(wanted: &args::Logs) -> Result<u8, Failure> {
     let since = age::parse(&wanted.since)?;
     let project = project::load_here(wanted.config.path.as_deref())?;
     project.tell_warnings();
-    let name = deployed::expect(&project, wanted.uuid.as_deref())?;
+    let name = deployed::expect(&project, wanted.instance.given())?;
     let account = Account::of(&project)?;
     if account.stacks.stack(&name.stack()).map_err(failure)?.is_none() {
         return Err(deployed::no_instance(&name, &account.region));

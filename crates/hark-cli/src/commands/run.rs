@@ -49,6 +49,9 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
     if !wanted.quiet {
         loaded.project.tell_warnings();
     }
+    if platform.is_none() {
+        storage::check_starts_here(&loaded.project, &wanted.storage)?;
+    }
     let mut compiled = Compiled::for_storage(&mut loaded, wanted.storage.asked().name);
     let Some(executable) = compiled.executable.take() else { return reject(wanted, &compiled) };
     if !wanted.quiet && !wanted.json {
@@ -65,7 +68,8 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
         let failure = Failure::usage(
             "`--key` and `--tag` need a storage that keeps sessions: one in memory cannot be found again",
         );
-        return Err(failure.with_hint("`hark run -s sqlite FILE` keeps the session in a file"));
+        let run = place.file_command("run -s sqlite FILE");
+        return Err(failure.with_hint(format!("`{run}` keeps the session in a file")));
     }
     let labels = wanted.labels.labels().map_err(Failure::usage)?;
     let disagreements = disagreements(&*storage, &program)?;
@@ -124,7 +128,8 @@ fn detach(session: &Session, place: &Place, json: bool) -> Result<u8, Failure> {
     if session.storage.catalog().is_none() {
         let failure =
             Failure::usage("`--detach` needs a storage that keeps sessions: no other process can run one in memory");
-        return Err(failure.with_hint("`hark run -s sqlite --detach FILE` keeps the session in a file"));
+        let run = place.file_command("run -s sqlite --detach FILE");
+        return Err(failure.with_hint(format!("`{run}` keeps the session in a file")));
     }
     let id = match session.leave_to_others()? {
         Keyed::New(id) => id,

@@ -10,6 +10,7 @@ use super::{BROKEN, FINISHED};
 use crate::args::{Kept as Choice, StorageCommand, StorageTask};
 use crate::failure::Failure;
 use crate::output;
+use crate::place::Place;
 use crate::project::{self, Project};
 use crate::render::escape;
 use crate::report::Json;
@@ -50,8 +51,9 @@ fn init(choice: &Choice, project: &Project, address: &Address) -> Result<u8, Fai
         },
         #[cfg(feature = "lambda")]
         Address::Instance(name, _) => {
+            let place = Place::of(project, choice.storage.asked());
             return Err(Failure::usage(format!("the table of the instance `{name}` is part of what is deployed"))
-                .with_hint("`hark deploy` creates it"));
+                .with_hint(format!("`{}` creates it", place.instance_command("deploy"))));
         }
     };
     let done = if was_there { "exists" } else { "created" };
@@ -84,7 +86,8 @@ fn check(choice: &Choice, project: &Project, address: &Address) -> Result<u8, Fa
             findings.push(check_sessions(&kept)?);
         }
     } else {
-        let fault = "nothing was ever kept there; the first session, or `hark storage init`, creates it".to_owned();
+        let init = Place::of(project, choice.storage.asked()).command("storage init");
+        let fault = format!("nothing was ever kept there; the first session, or `{init}`, creates it");
         findings.push(Finding { subject: address.to_string(), fault: Some(fault) });
     }
     output::write_out(&match choice.json {

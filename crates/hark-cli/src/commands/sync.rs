@@ -11,9 +11,10 @@ use std::process::Command;
 use hark_foreign::interpreter::{self, Interpreter};
 
 use super::FINISHED;
-use crate::args::Sync;
+use crate::args::{Asked, Sync};
 use crate::failure::Failure;
 use crate::output;
+use crate::place::Place;
 use crate::project::{self, Project};
 use tool::{Ended, Tools};
 
@@ -111,7 +112,8 @@ impl Syncing<'_> {
         if interpreter::synced_for(environment).is_some() {
             return Ok(true);
         }
-        Err(Failure::usage(format!("`.venv` {problem}")).with_hint("`hark sync --clear` creates it again"))
+        let clear = Place::of(self.project, Asked::default()).project_command("sync --clear");
+        Err(Failure::usage(format!("`.venv` {problem}")).with_hint(format!("`{clear}` creates it again")))
     }
 
     fn make(&self, base: &Interpreter, environment: &Path) -> Result<Option<u8>, Failure> {

@@ -19,6 +19,7 @@ use super::{FINISHED, moving};
 use crate::args::{Export, Import};
 use crate::failure::Failure;
 use crate::output;
+use crate::place::{Place, quoted};
 use crate::project;
 use crate::render::escape;
 use crate::storage;
@@ -29,7 +30,7 @@ use crate::storage;
 /// If there is no such session, a process serves it, or it cannot be written.
 pub fn export(wanted: &Export) -> Result<u8, Failure> {
     if !wanted.copy {
-        check_output()?;
+        check_output(wanted)?;
     }
     let store = Store::existing(&wanted.storage, &wanted.config)?;
     let id = store.find(Some(&wanted.id))?.id;
@@ -55,11 +56,13 @@ pub fn export(wanted: &Export) -> Result<u8, Failure> {
 }
 
 /// Refuses, before anything is done, a standard output that would not keep what is written to it.
-fn check_output() -> Result<(), Failure> {
+fn check_output(wanted: &Export) -> Result<(), Failure> {
     let out = io::stdout();
     let refuse = |why: &str| {
         let failure = Failure::usage(format!("{why}: a session that is moved there would be lost"));
-        Err(failure.with_hint("write it to a file: `hark export ID > FILE`"))
+        let project = project::load_here(wanted.config.path.as_deref())?;
+        let export = Place::of(&project, wanted.storage.asked()).command(&format!("export {}", quoted(&wanted.id)));
+        Err(failure.with_hint(format!("write it to a file: `{export} > FILE`")))
     };
     if out.is_terminal() {
         return refuse("standard output is a terminal");
@@ -101,7 +104,9 @@ pub fn import(wanted: &Import) -> Result<u8, Failure> {
         ImportError::Storage(error) => storage::failure(error),
         ImportError::Damaged(_) => Failure::usage(format!("`{}`: {error}", wanted.file.display())),
         ImportError::KeyTaken { .. } => {
-            Failure::usage(error.to_string()).with_hint("`hark prune` deletes sessions that are over, with their keys")
+            let prune = Place::of(&project, wanted.storage.asked()).command("prune");
+            Failure::usage(error.to_string())
+                .with_hint(format!("`{prune}` deletes sessions that are over, with their keys"))
         }
         ImportError::Exists { .. } | ImportError::Removed(_) => Failure::usage(error.to_string()),
     };

@@ -21,6 +21,7 @@ use super::FINISHED;
 use crate::args::{Worker, WorkerProcess};
 use crate::failure::Failure;
 use crate::output;
+use crate::place::Place;
 use crate::project::{self, Project};
 use crate::render::{Paint, Style, escape};
 use crate::session::{self, Serving};
@@ -41,8 +42,9 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     let address = storage::address(&project, &wanted.storage, "a worker cannot serve them")?;
     let kept = address.open(&project)?;
     if kept.is_run_by_functions() {
+        let place = Place::of(&project, wanted.storage.asked());
         return Err(Failure::usage("the functions of an instance on AWS Lambda run its sessions, and no worker")
-            .with_hint("`hark resume` wakes those that seem to stand still"));
+            .with_hint(format!("`{}` wakes those that seem to stand still", place.command("resume"))));
     }
     let pools = if wanted.pools.is_empty() { project.settings.pools.clone() } else { only(&wanted.pools) };
     let invoker = session::invoker(&project, Some(&kept), wanted.concurrency.name, &pools)?;

@@ -43,6 +43,7 @@ mod sessions;
 mod shortages;
 mod strangers;
 mod streams;
+mod suggestions;
 mod sync;
 mod terminal;
 mod testing;

@@ -97,7 +97,7 @@ impl Api {
     /// The table, for messages.
     pub fn target(&self) -> Target<'_> {
         let place = self.connected().map_or("", |connected| &connected.place);
-        Target { kind: TargetKind::Table, name: self.table(), place }
+        Target { kind: TargetKind::Table, name: self.table(), place, advice: &self.settings().advice }
     }
 
     fn connected(&self) -> Result<&Connected, StorageError> {

@@ -107,7 +107,12 @@ impl Bucket {
         body: &[u8],
     ) -> Result<Vec<u8>, StorageError> {
         let s3 = self.api.s3()?;
-        let target = Target { kind: TargetKind::Bucket, name: &self.name, place: s3.place() };
+        let target = Target {
+            kind: TargetKind::Bucket,
+            name: &self.name,
+            place: s3.place(),
+            advice: &self.api.settings().advice,
+        };
         let request = Request { method, bucket: &self.name, key, query, body };
         match self.api.call_on(target, name, PATIENCE, is_retryable, || s3.send(request)).await {
             Ok(answer) => Ok(answer),

@@ -27,6 +27,26 @@ pub struct DynamoSettings {
     pub ttl: Option<Duration>,
     /// How long a process may be silent before others take the threads that it holds.
     pub lease: Duration,
+    /// What people are advised to do about errors.
+    pub advice: Advice,
+}
+
+/// What people are advised to do about errors, which depends on where this process runs and on what has made the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// The command that makes the table.
+    pub make: String,
+    /// The command that says what is wrong with it.
+    pub check: String,
+    /// The function of AWS Lambda in which this process runs, if it does. Its errors are read elsewhere.
+    pub function: Option<String>,
+}
+
+impl Default for Advice {
+    fn default() -> Advice {
+        let (make, check) = ("hark storage init -s dynamodb", "hark storage check -s dynamodb");
+        Advice { make: make.to_owned(), check: check.to_owned(), function: None }
+    }
 }
 
 impl Default for DynamoSettings {
@@ -40,6 +60,7 @@ impl Default for DynamoSettings {
             bucket_endpoint: None,
             ttl: None,
             lease: LEASE,
+            advice: Advice::default(),
         }
     }
 }

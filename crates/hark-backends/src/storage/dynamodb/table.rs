@@ -153,12 +153,15 @@ impl Shared {
         findings.push(found);
         let Some(table) = table else { return findings };
         findings.push(Finding { subject: "state of the table".into(), fault: fault_of_state(&table) });
-        findings.push(Finding { subject: "keys and indexes".into(), fault: fault_of_layout(&table) });
+        findings.push(Finding {
+            subject: "keys and indexes".into(),
+            fault: fault_of_layout(&table, &self.api.settings().advice.make),
+        });
         findings.push(match self.has_expiry().await {
             Ok(true) => Finding { subject: "expiry of items".into(), fault: None },
             Ok(false) => {
-                let fault =
-                    format!("items do not expire by their attribute `{EXPIRY}`; `hark storage init -s dynamodb` switches that on");
+                let make = &self.api.settings().advice.make;
+                let fault = format!("items do not expire by their attribute `{EXPIRY}`; `{make}` switches that on");
                 Finding { subject: "expiry of items".into(), fault: Some(fault) }
             }
             Err(error) => Finding::of::<()>("expiry of items", Err(error)).0,
@@ -242,20 +245,18 @@ fn fault_of_state(table: &TableDescription) -> Option<String> {
     (*status != TableStatus::Active).then(|| format!("it is {status}; wait until it is ACTIVE"))
 }
 
-fn fault_of_layout(table: &TableDescription) -> Option<String> {
+fn fault_of_layout(table: &TableDescription, make: &str) -> Option<String> {
     let is_as = |found: &[KeySchemaElement], partition: &str, sort: &str| {
         found.iter().any(|key| key.attribute_name() == partition && *key.key_type() == KeyType::Hash)
             && found.iter().any(|key| key.attribute_name() == sort && *key.key_type() == KeyType::Range)
     };
     if !is_as(table.key_schema(), PARTITION, SORT) {
-        return Some("its keys are others; use another table, which `hark storage init -s dynamodb` makes".into());
+        return Some(format!("its keys are others; use another table, which `{make}` makes"));
     }
     for (name, partition, sort) in [(DUE_INDEX, "k", "d"), (LISTING_INDEX, "l", "i")] {
         let index = table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(name));
         if !index.is_some_and(|index| is_as(index.key_schema(), partition, sort)) {
-            return Some(format!(
-                "the index `{name}` is missing; use another table, which `hark storage init -s dynamodb` makes"
-            ));
+            return Some(format!("the index `{name}` is missing; use another table, which `{make}` makes"));
         }
     }
     None

@@ -9,6 +9,8 @@ use hark_foreign::{Interpreter, package_of};
 
 use super::arguments::about_arguments;
 use super::calls::{Call, calls};
+use crate::args::Asked;
+use crate::place::Place;
 use crate::project::Project;
 
 /// Warnings about imports that cannot work, and about their calls. No Python code of the project is run.
@@ -85,7 +87,8 @@ fn about(import: &Import<'_>, answer: &Answer, project: &Project, interpreter: &
                 (Some(near), _) => format!("did you mean `{near}`?"),
                 (None, Some(package)) => {
                     let file = project.settings.python_requirements.display();
-                    format!("`{file}` lists `{package}`, and `hark sync` installs it")
+                    let sync = Place::of(project, Asked::default()).project_command("sync");
+                    format!("`{file}` lists `{package}`, and `{sync}` installs it")
                 }
                 (None, None) => {
                     format!("it was searched for in the project and in the folders of `{}` ({origin})", path.display())

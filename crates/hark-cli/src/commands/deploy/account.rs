@@ -5,6 +5,7 @@ use std::time::Duration;
 use hark_backends::aws::{Aws, AwsError, AwsSettings, Buckets, CloudFormation, account_number};
 
 use crate::failure::Failure;
+use crate::place::quoted;
 use crate::project::Project;
 
 /// How long one try of a call may take.
@@ -20,6 +21,8 @@ pub struct Account {
     pub buckets: Buckets,
     /// The region.
     pub region: String,
+    /// The profile that the project's settings name.
+    profile: Option<String>,
 }
 
 impl Account {
@@ -38,7 +41,13 @@ impl Account {
             Failure::usage("no AWS region is set").with_hint("set AWS_REGION, such as `export AWS_REGION=eu-west-1`")
         })?;
         let (stacks, buckets) = (CloudFormation::new(&aws).map_err(failure)?, Buckets::new(&aws).map_err(failure)?);
-        Ok(Account { aws, stacks, buckets, region })
+        Ok(Account { aws, stacks, buckets, region, profile: settings.profile.clone() })
+    }
+
+    /// The options by which AWS's own program uses the same account.
+    pub fn options(&self) -> String {
+        let profile = self.profile.iter().map(|profile| format!(" --profile {}", quoted(profile)));
+        [format!(" --region {}", quoted(&self.region))].into_iter().chain(profile).collect()
     }
 
     /// The region and the account's number, to be shown before the user confirms something.

@@ -11,9 +11,14 @@ use hark_lambda::template::EDITION_OUTPUT;
 use hark_lambda::{Deployment, InstanceName};
 
 use super::account::{Account, failure};
+use crate::commands::under_way::UnderWay;
 use crate::failure::Failure;
 use crate::output;
+use crate::place::Place;
 use crate::render::escape;
+
+/// What is reported if a command ends before it changes anything.
+pub const NOTHING_CHANGED: &str = "nothing was changed";
 
 /// The maximum size of a template in a call, in bytes. A larger one must be in a bucket.
 const TEMPLATE_BYTES_MAX: usize = 51_200;
@@ -35,6 +40,10 @@ pub struct Stacking<'a> {
     pub is_agreed: bool,
     /// Receives the change that fails, if one does.
     pub failed: &'a OnceCell<FailedChange>,
+    /// What is said if a signal ends the command.
+    pub under_way: &'a UnderWay,
+    /// Where the commands that are suggested are given.
+    pub place: &'a Place,
 }
 
 /// A change of a stack that CloudFormation has given up.
@@ -46,6 +55,11 @@ pub struct FailedChange {
 }
 
 impl Stacking<'_> {
+    /// Reports the first request, because an unreachable service is tried for some seconds.
+    pub fn say_what_is_asked(&self, name: &InstanceName) {
+        self.say(&format!("asking CloudFormation in {} for the instance `{name}`", self.account.region));
+    }
+
     /// The stack of an instance, if there is one that can be changed. The remains of one that could not be created are
     /// removed.
     ///
@@ -70,7 +84,7 @@ impl Stacking<'_> {
         }
         if stack.status == CANNOT_ROLL_BACK {
             let failed = format!("the stack `{}` could not be rolled back: {}", name.stack(), stack.reason);
-            return Err(Failure::undone(failed).with_hint(way_out(&name.stack())));
+            return Err(Failure::undone(failed).with_hint(self.way_out(&name.stack())));
         }
         Ok(Some(stack))
     }
@@ -115,7 +129,7 @@ impl Stacking<'_> {
         if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
             return Ok(());
         }
-        Err(Failure::undone("nothing was changed"))
+        Err(Failure::undone(NOTHING_CHANGED))
     }
 
     /// Creates the stack with only the bucket for code.
@@ -128,6 +142,7 @@ impl Stacking<'_> {
         let name = deployment.name.stack();
         let proposed = self.account.stacks.propose(&name, true, "hark-bucket", &template).map_err(failure)?;
         if let Some(proposed) = proposed {
+            self.will_go_on("makes the bucket for the code", "destroy", "removes it");
             self.account.stacks.execute(&proposed).map_err(failure)?;
         }
         let made = self.follow(&name)?;
@@ -183,9 +198,31 @@ impl Stacking<'_> {
         }
         upload()?;
         let known = self.account.stacks.events(&name).map_err(failure)?;
+        if is_new {
+            self.will_go_on("makes the instance", "destroy", "removes it");
+        } else {
+            let undo = self.aws_command(&format!("cancel-update-stack --stack-name {name}"));
+            self.go_on_and("changes the instance", &format!("`{undo}` puts it back"));
+        }
         self.account.stacks.execute(&proposed).map_err(failure)?;
         self.follow_after(&name, &known)?;
+        self.under_way.say("the instance is deployed".to_owned());
         Ok(Some(proposed.changes))
+    }
+
+    /// What is said from now on if a signal ends the command: CloudFormation does this, and a command of Hark does that.
+    fn will_go_on(&self, what: &str, words: &str, so: &str) {
+        self.go_on_and(what, &format!("`{}` {so}", self.place.instance_command(words)));
+    }
+
+    fn go_on_and(&self, what: &str, undo: &str) {
+        let info = self.place.instance_command("info");
+        self.under_way.say(format!("CloudFormation {what} all the same: `{info}` shows how far it is, and {undo}"));
+    }
+
+    /// A command of AWS's own program on stacks here.
+    fn aws_command(&self, words: &str) -> String {
+        format!("aws cloudformation {words}{}", self.account.options())
     }
 
     /// Deletes a stack.
@@ -194,6 +231,7 @@ impl Stacking<'_> {
     /// If that fails, and why.
     pub fn delete(&self, name: &str) -> Result<(), Failure> {
         let known = self.account.stacks.events(name).map_err(failure)?;
+        self.will_go_on("deletes the stack", "destroy", "waits for it, and removes what is left");
         self.account.stacks.delete(name).map_err(failure)?;
         let mut causes = Vec::new();
         let left = self.account.stacks.wait(name, &known, &mut |event| self.note(event, &mut causes));
@@ -236,7 +274,13 @@ impl Stacking<'_> {
         let failure = Failure::undone(format!("the instance {} ({}):\n{why}", outcome(stack), stack.status));
         // Other failures would follow from this one.
         let _ = self.failed.set(FailedChange { status: stack.status.clone(), causes });
-        if stack.status == CANNOT_ROLL_BACK { failure.with_hint(way_out(name)) } else { failure }
+        if stack.status == CANNOT_ROLL_BACK { failure.with_hint(self.way_out(name)) } else { failure }
+    }
+
+    /// The hint for a stack that could not be rolled back.
+    fn way_out(&self, name: &str) -> String {
+        let words = format!("continue-update-rollback --stack-name {name}");
+        format!("fix the problem that it names, then run `{}`", self.aws_command(&words))
     }
 
     /// Shows progress.
@@ -257,11 +301,6 @@ fn outcome(stack: &Stack) -> &'static str {
         "DELETE_FAILED" => "cannot be deleted",
         _ => "could not be created, and parts of it are left, which the next deployment removes",
     }
-}
-
-/// The hint for a stack that could not be rolled back.
-fn way_out(name: &str) -> String {
-    format!("fix the problem that it names, then run `aws cloudformation continue-update-rollback --stack-name {name}`")
 }
 
 fn line(change: &Change) -> String {

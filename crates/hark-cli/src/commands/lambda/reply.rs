@@ -32,14 +32,14 @@ impl Reply<'_> {
         self.api.answer(self.event, answer)
     }
 
-    /// Reports that the event could not be handled. If it was answered already, the error is only in the log.
+    /// Reports that the event could not be handled, also in the log: perhaps nobody waits for the answer, or it was already given.
     ///
     /// # Errors
     /// If the interface of Lambda cannot be used.
     pub fn fail(&self, failure: &Failure) -> Result<(), StorageError> {
         let text = failure.drawn(Style::for_stderr());
+        output::tell(&text);
         if self.is_given.load(Ordering::Acquire) {
-            output::tell(&text);
             return Ok(());
         }
         self.api.fail(self.event, invocation::kind_of(failure), text.trim_end())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hark_backends::System;
 use hark_engine::outside::Outside;
-use hark_engine::{Assignment, Keyed, Labels, SessionId, Start, check_key, key_of_request};
+use hark_engine::{About, Assignment, Keyed, Labels, SessionId, Start, Surroundings, check_key, key_of_request};
 use hark_lambda::StartOfSession;
 use hark_lambda::response::ANSWER_BYTES_MAX;
 use hark_machine::Program;
@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 use super::{Function, config};
 use crate::args::StorageName;
 use crate::commands::kept::outside_failure;
+use crate::commands::run::keyed;
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::program::Compiled;
 use crate::project;
+use crate::render::Style;
 use crate::report::{self, Json};
 use crate::storage;
 use crate::value;
@@ -42,8 +44,13 @@ impl Function {
 
     /// Starts a session, and leaves it to other invocations.
     fn leave(&self, start: StartOfSession, request: &str) -> Result<String, Failure> {
-        let (Keyed::New(id) | Keyed::Known(id)) =
-            self.engine.leave_keyed(self.of_program(start, request)?).map_err(storage::failure)?;
+        let is_named = start.key.is_some();
+        let start = self.of_program(start, request)?;
+        let own = start.about(System.now());
+        let id = match self.engine.leave_keyed(start).map_err(storage::failure)? {
+            Keyed::New(id) => id,
+            Keyed::Known(id) => self.checked(id, &own, is_named)?,
+        };
         Ok(json!({ "session": id.as_str() }).to_string())
     }
 
@@ -70,12 +77,24 @@ impl Function {
 
     /// Stores a new session, unless one has its key.
     pub(super) fn begin_session(&self, start: StartOfSession, request: &str) -> Result<Begun, Failure> {
+        let is_named = start.key.is_some();
         let start = self.of_program(start, request)?;
-        let program = start.program.clone();
+        let (program, own) = (start.program.clone(), start.about(System.now()));
         Ok(match self.engine.begin_assigned(start).map_err(storage::failure)? {
             Keyed::New(first) => Begun { id: first.session.clone(), program, first: Some(first) },
-            Keyed::Known(id) => Begun { id, program, first: None },
+            Keyed::Known(id) => Begun { id: self.checked(id, &own, is_named)?, program, first: None },
         })
+    }
+
+    /// The session that has the key of an event already, which must have been started with the same call if people know it by that key.
+    /// Its program may be an earlier one: an event may be delivered again after a deployment.
+    fn checked(&self, id: SessionId, own: &About, is_named: bool) -> Result<SessionId, Failure> {
+        let catalog = self.storage.catalog().filter(|_| is_named);
+        let record = catalog.map_or(Ok(None), |catalog| catalog.record(&id)).map_err(storage::failure)?;
+        match record.and_then(|(_, known)| keyed::other_call(&known.about, own)) {
+            Some(other) => Err(other.with_hint(format!("it is the session {id}; a new session needs a different key"))),
+            None => Ok(id),
+        }
     }
 
     /// A session of the package's program.
@@ -121,12 +140,24 @@ impl Function {
     }
 }
 
+/// The failure that the program in the package is rejected. Who reads it does not see what the function prints.
+fn rejected(compiled: &Compiled) -> Failure {
+    let why = compiled.drawn(Style::PLAIN);
+    Failure::usage(format!("the program in the function's package is rejected:\n{}", why.trim_end())).with_hint(
+        "`hark check` finds this in the project, and `hark deploy` deploys what was mended; if it finds nothing, `hark_binary` in \
+         hark.toml is another version of Hark",
+    )
+}
+
 /// The program in the package, compiled.
 ///
 /// # Errors
 /// If it is rejected, or cannot be read.
 pub(super) fn compile() -> Result<Arc<Program>, Failure> {
     let mut loaded = project::load(None, config().as_deref())?;
-    let executable = Compiled::for_storage(&mut loaded, Some(StorageName::Lambda)).into_executable()?;
+    let mut compiled = Compiled::for_storage(&mut loaded, Some(StorageName::Lambda));
+    // For the function's log.
+    compiled.tell(Style::for_stderr());
+    let executable = compiled.executable.take().ok_or_else(|| rejected(&compiled))?;
     Program::new(executable).map(Arc::new).map_err(|error| Failure::usage(error.to_string()))
 }

@@ -21,7 +21,7 @@ pub fn resume(wanted: &GoOn, store: &Store, only: Option<&SessionId>) -> Result<
     let wake = || match store.storage.instance() {
         Some((instance, aws)) => {
             let recover = json!({ "hark": 1, "recover": true });
-            instance.invoke(aws, &recover).map(drop).map_err(|error| invocation::failure(error, instance))
+            instance.invoke(aws, &recover).map(drop).map_err(|error| invocation::failure(error, instance, &store.place))
         }
         None => Ok(()),
     };

@@ -77,10 +77,8 @@ pub fn check(storage: &dyn Storage, own: &About, id: &SessionId, place: &Place) 
     let record = record_of(catalog_of(storage, id)?, id)?;
     let known = &record.about;
     let key = own.labels.key.as_deref().unwrap_or_default();
-    let call = |about: &About| shown_call(about, CALL_CHARACTERS_MAX);
-    let failure = if (&known.function, &known.arguments_hash) != (&own.function, &own.arguments_hash) {
-        let (known, own) = (call(known), call(own));
-        Failure::usage(format!("the key `{key}` belongs to a session that was started with `{known}`, not `{own}`"))
+    let failure = if let Some(other) = other_call(known, own) {
+        other
     } else if known.program != own.program {
         let what = if known.file == own.file { "has changed since" } else { "is a different program" };
         Failure::usage(format!("the key `{key}` belongs to a session of `{}`; `{}` {what}", known.file, own.file))
@@ -91,6 +89,17 @@ pub fn check(storage: &dyn Storage, own: &About, id: &SessionId, place: &Place) 
     };
     let show = place.command(&format!("show {}", quoted(key)));
     Err(failure.with_hint(format!("`{show}` shows that session; a new session needs a different key")))
+}
+
+/// The failure that the session with a key was started with another call than that of `own`, if it was.
+pub fn other_call(known: &About, own: &About) -> Option<Failure> {
+    if (&known.function, &known.arguments_hash) == (&own.function, &own.arguments_hash) {
+        return None;
+    }
+    let key = own.labels.key.as_deref().unwrap_or_default();
+    let [known, own] = [known, own].map(|about| shown_call(about, CALL_CHARACTERS_MAX));
+    let message = format!("the key `{key}` belongs to a session that was started with `{known}`, not `{own}`");
+    Some(Failure::usage(message))
 }
 
 /// An engine that serves the session while this thread shows it.

@@ -98,9 +98,7 @@ fn told(said: &str, requirements: &Path, version: &str, missing: &str) -> Failur
         None => format!("the packages of `{file}` cannot be installed"),
     });
     let hint = match found.map(|(cause, _)| cause) {
-        Some(Cause::Network) => {
-            "the package index cannot be reached: check the network, then run `hark sync` again".into()
-        }
+        Some(Cause::Network) => "the package index cannot be reached: check the network, then try again".into(),
         Some(Cause::BadRequirement) => {
             format!("a line of `{file}` must name a package: `name`, `name==1.2`, `name>=1,<2` or `./folder`")
         }
@@ -110,7 +108,7 @@ fn told(said: &str, requirements: &Path, version: &str, missing: &str) -> Failur
         Some(Cause::NotFound) => missing.to_owned(),
         Some(Cause::Conflict) => "these packages conflict: allow other versions of them".into(),
         Some(Cause::Build) => "the package must be compiled, and that failed".into(),
-        Some(Cause::Disk) => "free some disk space, then run `hark sync` again".into(),
+        Some(Cause::Disk) => "free some disk space, then try again".into(),
         None => return failure,
     };
     failure.with_hint(hint)
