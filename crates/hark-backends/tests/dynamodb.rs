@@ -25,7 +25,7 @@ use hark_engine::storage::Range;
 use hark_engine::{
     Commit, Engine, Event, FutureId, FutureRecord, Invoker, Key, Live, LogEntry, NoForeign, Options, Outcome, Pools,
     Ports, Record, Scope, SessionId, SessionState, Stamp, Start, Storage, Surroundings, Tenure, Terms, ThreadId,
-    Timestamp, Wanted, step,
+    Timestamp, step,
 };
 use hark_machine::{ObjectBody, Pickle, Program, Thread, Value, text_of};
 use server::{BucketServer, Proxy, Server, new_table};
@@ -169,7 +169,7 @@ fn taken(storage: &DynamoStorage) -> u64 {
     let Tenure::Leases(leases) = storage.tenure() else { panic!("its threads are leased") };
     let now = System.now();
     let terms = Terms { now, until: now.after(Duration::from_secs(10)) };
-    leases.take(Wanted::all(&Pools::All), terms, stamp(99), 1_000).expect("threads can be taken").len() as u64
+    leases.take(None, &Pools::All, terms, stamp(99), 1_000).expect("threads can be taken").len() as u64
 }
 
 #[test]

@@ -14,7 +14,7 @@ use hark_engine::conformance::{check_leases, check_priorities, check_servers, ch
 use hark_engine::outside::Outside;
 use hark_engine::{
     About, Commit, Demand, FutureId, Key, Left, Live, Outcome, Pools, Record, SessionId, Stamp, Storage, Surroundings,
-    Tenure, Terms, ThreadId, ThreadStatus, Timestamp, Wanted, step,
+    Tenure, Terms, ThreadId, ThreadStatus, Timestamp, step,
 };
 use hark_machine::{Awaited, Program, Thread, Value};
 
@@ -100,7 +100,7 @@ fn what_a_process_without_leases_has_released_is_taken() {
     let now = System.steady_now();
     assert_eq!(leases.abandoned(now), Ok(vec![id.clone()]));
     let terms = Terms { now, until: now.after(leases.lease()) };
-    let taken = leases.take(Wanted::all(&Pools::All), terms, Stamp(NonZeroU64::new(2).unwrap()), 9).unwrap();
+    let taken = leases.take(None, &Pools::All, terms, Stamp(NonZeroU64::new(2).unwrap()), 9).unwrap();
     let taken: Vec<_> = taken.iter().map(|taken| (taken.session.clone(), taken.thread, taken.left)).collect();
     assert_eq!(taken, [(id.clone(), step::FIRST, Left::Free), (id.clone(), waiting, Left::Free)]);
     drop(storage);

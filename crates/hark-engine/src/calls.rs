@@ -14,11 +14,6 @@ impl CallPlaces {
     pub fn take(&self) -> CallPlace {
         CallPlace(self.0.clone())
     }
-
-    /// The number of taken places.
-    pub fn taken(&self) -> usize {
-        Arc::strong_count(&self.0) - 1
-    }
 }
 
 impl CallPlace {

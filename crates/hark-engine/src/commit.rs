@@ -129,11 +129,7 @@ impl Commit {
                 let is_moved = self.moved == Some(*thread);
                 let due = live.due_on(terms, self.kept.contains(thread), self.rechecks(*thread), is_moved);
                 let is_scattered = due == Some(Due::At(terms.now)) && self.fresh.len() >= SCATTERED_MIN;
-                let due = if is_scattered { Some(Due::At(scattered(terms.now, *thread))) } else { due };
-                due.map(|due| match due {
-                    Due::At(time) if live.only_calls => Due::Withdrawn(time),
-                    due => due,
-                })
+                if is_scattered { Some(Due::At(scattered(terms.now, *thread))) } else { due }
             }
             Record::Ready(thread, _) if self.moved == Some(*thread) => self.stop_of(*thread).map(Due::At),
             Record::Ready(thread, _) if self.kept.contains(thread) => Some(Due::Leased(terms.until)),

@@ -63,25 +63,6 @@ pub struct Taken {
     pub known: KnownSession,
 }
 
-/// The due threads that a process wants to take.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
-    /// From all running sessions, or only from this one.
-    pub session: Option<&'a SessionId>,
-    /// In these pools.
-    pub pools: &'a Pools,
-    /// Whether to include threads whose next step is a call, which their due times mark
-    /// ([`Due::Withdrawn`](crate::Due)).
-    pub calls: bool,
-}
-
-impl Wanted<'_> {
-    /// All of these pools.
-    pub fn all(pools: &Pools) -> Wanted<'_> {
-        Wanted { session: None, pools, calls: true }
-    }
-}
-
 /// What was read of a session when a thread of it was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KnownSession {
@@ -128,8 +109,7 @@ pub enum Left {
     /// It was free, or was given back.
     #[default]
     Free,
-    /// Its next step is a call that has not begun: one that was withdrawn, so that the same attempt is still to be made, or
-    /// the call of a new thread that does nothing else.
+    /// The call of its function had not begun and was withdrawn, so the same attempt is still to be made.
     Withdrawn,
     /// Its process was lost: the lease was not renewed.
     Lost,
@@ -211,10 +191,9 @@ pub trait Leases: Send + Sync {
     /// How long a process may be unresponsive before others take its threads.
     fn lease(&self) -> Duration;
 
-    /// Takes the wanted due threads: those with due records and those with due mailboxes, by priority, highest first,
-    /// and then earliest first, at most `most`. A storage whose index is not ordered by priority sorts only the threads
-    /// that it has found. A storage whose index does not mark calls skips at most
-    /// [`CALLS_PASSED_MAX`](crate::limits::CALLS_PASSED_MAX) of them. In an atomic change their records get this
+    /// Takes due threads of these pools, of running sessions or only of this one: those with due records and those with
+    /// due mailboxes, by priority, highest first, and then earliest first, at most `most`. A storage whose index is not
+    /// ordered by priority sorts only the threads that it has found. In an atomic change their records get this
     /// version, and the records and mailboxes (whose versions do not change) are leased until `terms.until`. Of a
     /// session that is over only the mailbox of its first thread is taken, once, so that a process notices the end.
     /// With a mailbox that any process may take ([`Place::anywhere`](crate::Place::anywhere)) the thread's record is
@@ -222,7 +201,14 @@ pub trait Leases: Send + Sync {
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged; then nothing was taken, or it will become due again.
-    fn take(&self, wanted: Wanted<'_>, terms: Terms, stamp: Stamp, most: usize) -> Result<Vec<Taken>, StorageError>;
+    fn take(
+        &self,
+        only: Option<&SessionId>,
+        pools: &Pools,
+        terms: Terms,
+        stamp: Stamp,
+        most: usize,
+    ) -> Result<Vec<Taken>, StorageError>;
 
     /// Takes the due ones among these threads of a session, like `take`. A storage that cannot look up single threads
     /// takes any due threads of the session.
@@ -237,7 +223,7 @@ pub trait Leases: Send + Sync {
         terms: Terms,
         stamp: Stamp,
     ) -> Result<Vec<Taken>, StorageError> {
-        self.take(Wanted { session: Some(id), ..Wanted::all(pools) }, terms, stamp, threads.len())
+        self.take(Some(id), pools, terms, stamp, threads.len())
     }
 
     /// The threads of these pools that are due after `now` and before `horizon`, earliest first, at most `most`.

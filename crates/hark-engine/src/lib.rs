@@ -75,7 +75,7 @@ pub use invoker::{Invoker, Runner, TimerId, WorkerSlot};
 pub use journal::{Journal, Milestone};
 pub use keyed::{Keyed, session_of};
 pub use labels::{Labels, check_key, check_tag, key_of_request};
-pub use leases::{Announcement, Coverage, HeldThread, KnownSession, Leases, Left, Taken, Terms, Wanted};
+pub use leases::{Announcement, Coverage, HeldThread, KnownSession, Leases, Left, Taken, Terms};
 pub use memory::MemoryStorage;
 pub use options::{Options, Scope};
 pub use output::{Observer, OutputItem};

@@ -178,10 +178,6 @@ pub const CALLS_HELD_MAX: usize = 64;
 /// A process that runs a thread assigned to it keeps the threads that this one starts or wakes until it has this many.
 pub const ASSIGNED_HELD_MAX: usize = 16;
 
-/// The maximum number of threads waiting for a call that a process skips if it can make no further calls, where the
-/// storage's index does not mark such threads.
-pub const CALLS_PASSED_MAX: usize = 64;
-
 /// The maximum number of due threads that the recovery takes with one request.
 pub const RECOVERED_AT_A_TIME: usize = 100;
 

@@ -295,8 +295,6 @@ pub struct Live {
     pub stops: Option<Timestamp>,
     /// The places of limits that it holds, or that count for it.
     pub places: Places,
-    /// It is new, and only calls an import. Not stored.
-    pub(crate) only_calls: bool,
     /// The timer that ends its wait, in memory.
     pub(crate) timer: Option<TimerId>,
     /// Where it is suspended, for tests.
@@ -474,7 +472,6 @@ impl Live {
             started: Started::default(),
             stops: None,
             places: Places::default(),
-            only_calls: false,
             timer: None,
             suspensions: None,
         })

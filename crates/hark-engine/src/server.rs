@@ -33,9 +33,6 @@ pub(crate) trait Server: Send + Sync {
     /// Takes a place for another foreign call.
     fn take_place(&self) -> CallPlace;
 
-    /// Whether so many calls are in flight that a further call, of a thread taken beside them, is left to other processes.
-    fn has_too_many_calls(&self) -> bool;
-
     /// Nothing can happen in the session for the moment.
     fn park(&self, id: &SessionId);
 

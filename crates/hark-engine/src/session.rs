@@ -556,12 +556,6 @@ impl Session {
         self.options.suspend_at != SuspendAt::Never
     }
 
-    /// Whether so many calls are in flight or waiting in this process that another one is left to the next process
-    /// that takes its thread. Always false where threads are not leased.
-    pub fn has_too_many_calls(&self) -> bool {
-        self.server.as_ref().is_some_and(|server| server.has_too_many_calls())
-    }
-
     /// A slot for a foreign call, and whether the call must wait for a free process. In memory nobody needs to know.
     pub fn take_place(&self) -> (Option<CallPlace>, bool) {
         let place = self.server.as_ref().map(|server| server.take_place());

@@ -13,7 +13,7 @@ use hark_engine::conformance::{
     Supervisor, check_leases, check_priorities, check_remote_invoker, check_rows, check_storage,
 };
 use hark_engine::rows::RowStorage;
-use hark_engine::{Assignment, Catalog, Encoded, Leases, Pools, SessionState, Storage, Surroundings, Terms, Wanted};
+use hark_engine::{Assignment, Catalog, Encoded, Leases, Pools, SessionState, Storage, Surroundings, Terms};
 use hark_engine::{SessionId, Stamp};
 use hark_on_files::invoker::Processes;
 use hark_on_files::storage::Files;
@@ -91,8 +91,7 @@ fn a_process_runs_a_chain_of_threads() {
     let id = SessionId::parse(String::from_utf8_lossy(&begun.stdout).trim()).expect("a session begins");
     let (now, stamp) = (System.steady_now(), Stamp(System.random().try_into().unwrap()));
     let terms = Terms { now, until: now.after(storages.lease) };
-    let wanted = Wanted { session: Some(&id), ..Wanted::all(&Pools::All) };
-    let taken = storage.take(wanted, terms, stamp, 9).unwrap().pop().expect("its first thread is due");
+    let taken = storage.take(Some(&id), &Pools::All, terms, stamp, 9).unwrap().pop().expect("its first thread is due");
     let first = Assignment { session: id.clone(), thread: taken.thread, held: Some(stamp), left: taken.left };
     let ended = hark().arg("threads").args([&folder, &folder]).arg(first.to_string()).status().unwrap();
     assert!(ended.success());

@@ -12,7 +12,7 @@ use super::sample::{about, program};
 use crate::commit::{Commit, Outcome};
 use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms, Wanted};
+use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms};
 use crate::place::{Place, Pool, Pools};
 use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status};
 use crate::step::FIRST;
@@ -29,7 +29,7 @@ const MUCH_LATER: Timestamp = Timestamp(3_000_000_000);
 /// # Panics
 /// If the storage does not fulfill the contract.
 pub fn check_leases(make: &dyn Fn() -> Arc<dyn Storage>) {
-    let checks: [fn(&Suite); 12] = [
+    let checks: [fn(&Suite); 11] = [
         what_is_left_to_others_is_taken_once,
         what_is_kept_is_taken_when_its_lease_has_run_out,
         what_is_taken_has_another_version_and_is_the_same,
@@ -41,7 +41,6 @@ pub fn check_leases(make: &dyn Fn() -> Arc<dyn Storage>) {
         a_thread_is_taken_only_by_those_who_serve_its_pool,
         threads_of_other_pools_hide_none,
         a_cancelled_thread_is_taken_whatever_its_pool,
-        threads_that_call_next_are_left_to_who_can_make_calls,
     ];
     checks.into_iter().for_each(|check| check(&Suite::new(make())));
 }
@@ -106,7 +105,7 @@ impl Suite {
     }
 
     fn take(&self, now: Timestamp, number: u64) -> Vec<Taken> {
-        let taken = self.leases().take(Wanted::all(&Pools::All), terms(now), stamp(number), 1_000);
+        let taken = self.leases().take(None, &Pools::All, terms(now), stamp(number), 1_000);
         without_sessions(taken.expect("threads can be taken"))
     }
 
@@ -126,7 +125,7 @@ impl Suite {
     }
 }
 
-/// The taken threads, without the data of their sessions.
+/// What was taken, without what is known of the sessions.
 pub(super) fn without_sessions(taken: Vec<Taken>) -> Vec<Taken> {
     taken.into_iter().map(|taken| Taken { known: KnownSession::Nothing, ..taken }).collect()
 }
@@ -137,10 +136,7 @@ fn runnable(thread: u64) -> Record {
 
 fn what_is_left_to_others_is_taken_once(suite: &Suite) {
     suite.commit(1, vec![runnable(1), runnable(2), runnable(3)], &[ThreadId(2)]);
-    assert_eq!(
-        suite.leases().take(Wanted::all(&Pools::All), terms(NOW), stamp(2), 1).expect("it can be taken").len(),
-        1
-    );
+    assert_eq!(suite.leases().take(None, &Pools::All, terms(NOW), stamp(2), 1).expect("it can be taken").len(), 1);
     assert_eq!(suite.take(NOW, 3).len(), 1);
     assert_eq!(suite.take(NOW, 4), [], "the one that is kept is not due");
     assert_eq!(suite.leases().next_due(&Pools::All, NOW, MUCH_LATER), Ok(Some(terms(NOW).until)));
@@ -212,9 +208,8 @@ fn leases_are_renewed_by_who_has_them(suite: &Suite) {
 fn only_sessions_that_run_are_looked_at(suite: &Suite) {
     suite.commit(1, vec![runnable(1)], &[]);
     let other = SessionId::new(NOW, 2);
-    let of = |session| Wanted { session: Some(session), ..Wanted::all(&Pools::All) };
-    assert_eq!(suite.leases().take(of(&other), terms(NOW), stamp(2), 9), Ok(vec![]));
-    let taken = suite.leases().take(of(&suite.id), terms(NOW), stamp(2), 9);
+    assert_eq!(suite.leases().take(Some(&other), &Pools::All, terms(NOW), stamp(2), 9), Ok(vec![]));
+    let taken = suite.leases().take(Some(&suite.id), &Pools::All, terms(NOW), stamp(2), 9);
     assert_eq!(taken.map(without_sessions), Ok(vec![suite.taken(1, Some(1), Left::Free)]));
     suite.commit(3, vec![runnable(2)], &[]);
     let session = SessionRecord { state: SessionState::Finished, ..SessionRecord::new(about()) };
@@ -253,10 +248,7 @@ fn of_many_who_take_each_thread_has_one(suite: &Suite) {
                 scope.spawn(move || {
                     let take = |round| {
                         let stamp = stamp(1_000 * (taker + 1) + round);
-                        suite
-                            .leases()
-                            .take(Wanted::all(&Pools::All), terms(NOW), stamp, 7)
-                            .expect("threads can be taken")
+                        suite.leases().take(None, &Pools::All, terms(NOW), stamp, 7).expect("threads can be taken")
                     };
                     (0..100_u64).flat_map(take).collect()
                 })
@@ -283,8 +275,7 @@ fn placed(thread: u64, place: &str, status: Status) -> Record {
 
 impl Suite {
     fn take_of(&self, pools: &Pools, now: Timestamp, number: u64, most: usize) -> Vec<(u64, String)> {
-        let taken =
-            self.leases().take(Wanted::all(pools), terms(now), stamp(number), most).expect("threads can be taken");
+        let taken = self.leases().take(None, pools, terms(now), stamp(number), most).expect("threads can be taken");
         taken.iter().map(|taken| (taken.thread.0, taken.demand.place.to_string())).collect()
     }
 }
@@ -325,26 +316,6 @@ fn a_thread_is_taken_only_by_those_who_serve_its_pool(suite: &Suite) {
     assert_eq!(demands, [Some(demand("gpu:2048")), Some(demand("gpu"))]);
 }
 
-fn threads_that_call_next_are_left_to_who_can_make_calls(suite: &Suite) {
-    let only_calls = |thread| {
-        let live = Box::new(Live { only_calls: true, ..*live(Status::Runnable) });
-        Record::Live(ThreadId(thread), live)
-    };
-    suite.commit(1, (1..=20).map(only_calls).collect(), &[ThreadId(20)]);
-    suite.commit(2, vec![runnable(21), Record::Live(ThreadId(22), live(Status::Calling(1)))], &[ThreadId(22)]);
-    suite.leases().give_back(&[suite.held(22, 2)], Left::Withdrawn, NOW).expect("threads can be given back");
-    let take = |calls, time, number| {
-        let wanted = Wanted { calls, ..Wanted::all(&Pools::All) };
-        let taken = suite.leases().take(wanted, terms(time), stamp(number), 100).expect("threads can be taken");
-        taken.iter().map(|taken| (taken.thread.0, taken.left)).collect::<Vec<_>>()
-    };
-    assert_eq!(take(false, NOW, 3), [(21, Left::Free)]);
-    let others = (1..=19).chain([22]).map(|thread| (thread, Left::Withdrawn));
-    assert_eq!(take(true, NOW, 4), others.collect::<Vec<_>>());
-    let lost: Vec<u64> = take(false, LATER, 5).into_iter().map(|(thread, _)| thread).collect();
-    assert_eq!(lost, (1..=22).collect::<Vec<_>>(), "nobody knows what a lost process had done");
-}
-
 fn threads_of_other_pools_hide_none(suite: &Suite) {
     for number in 0..10 {
         let crowd = (1..=20).map(|thread| placed(20 * number + thread, "gpu", Status::Runnable));
@@ -363,8 +334,7 @@ fn a_cancelled_thread_is_taken_whatever_its_pool(suite: &Suite) {
     suite.commit(2, vec![can_run(4)], &[ThreadId(4)]);
     suite.commit(3, vec![cancelled(1), cancelled(3), cancelled(4)], &[]);
     let taken = |pools: &Pools, number| {
-        let taken =
-            suite.leases().take(Wanted::all(pools), terms(NOW), stamp(number), 9).expect("threads can be taken");
+        let taken = suite.leases().take(None, pools, terms(NOW), stamp(number), 9).expect("threads can be taken");
         taken.iter().map(|taken| (taken.thread.0, taken.held)).collect::<Vec<_>>()
     };
     let expected = [(1, Some(stamp(1))), (3, None), (4, None)];
@@ -385,7 +355,7 @@ fn those_of_a_higher_priority_are_taken_first(suite: &Suite) {
     let mut order = Vec::new();
     for number in 4..10 {
         let taken =
-            suite.leases().take(Wanted::all(&Pools::All), terms(NOW), stamp(number), 1).expect("a thread can be taken");
+            suite.leases().take(None, &Pools::All, terms(NOW), stamp(number), 1).expect("a thread can be taken");
         order.extend(taken.iter().map(|taken| (taken.thread.0.max(100), taken.demand.priority)));
     }
     assert_eq!(order, [(104, 8), (102, 7), (101, 0), (103, -1), (100, -9), (100, -9)]);

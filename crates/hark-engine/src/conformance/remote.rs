@@ -33,8 +33,8 @@ pub struct Supervisor {
     pub surroundings: Arc<dyn Surroundings>,
 }
 
-/// Checks an invoker whose workers are other processes. `make` gives an unused one each time. Its storage's lease
-/// should be short, because the suite waits for leases to expire.
+/// Checks an invoker whose workers are other processes. `make` gives an unused one each time. Its storage's lease should be short,
+/// as the suite waits for leases to run out.
 ///
 /// # Panics
 /// If the invoker does not fulfill the contract.

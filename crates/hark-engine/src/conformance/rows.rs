@@ -23,7 +23,7 @@ use crate::record::{About, Due, FutureRecord, Interest, Key, Live, Record, Sessi
 use crate::rows::{KeptProgram, Lookup, Row, RowChange, RowStorage, SessionRows};
 use crate::surroundings::Timestamp;
 
-/// Checks a storage of rows. `make` gives an empty one each time. Due rows are checked if the engine takes threads
+/// Checks a storage of rows. `make` gives an empty one each time. What is due is checked where the engine takes threads
 /// ([`RowTenure::Due`](crate::rows::RowTenure::Due)).
 ///
 /// # Panics

@@ -20,9 +20,8 @@ const NOW: Timestamp = Timestamp(1_000_000_000);
 const LATER: Timestamp = Timestamp(2_000_000_000);
 const MUCH_LATER: Timestamp = Timestamp(3_000_000_000);
 
-/// Checks a storage whose sessions have servers, beside what [`check_storage`](super::check_storage) does. `make` opens
-/// an empty storage twice, as two processes would: each is a server. If one is dropped, it is lost, and the other one
-/// knows.
+/// Checks a storage whose sessions have servers, beside what [`check_storage`](super::check_storage) does. `make` opens an empty
+/// storage twice, as two processes would: each is a server. One that is dropped is lost, and the other one knows it.
 ///
 /// # Panics
 /// If the storage does not fulfill the contract.

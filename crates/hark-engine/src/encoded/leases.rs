@@ -8,8 +8,7 @@ use std::time::Duration;
 use super::Encoded;
 use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms, Upcoming, Wanted};
-use crate::limits::CALLS_PASSED_MAX;
+use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms, Upcoming};
 use crate::place::Pools;
 use crate::record::{Due, Key, SessionRecord, SessionState};
 use crate::rows::{
@@ -202,15 +201,17 @@ impl Leases for Encoded {
         self.due_rows().map_or(Duration::MAX, |rows| rows.lease())
     }
 
-    fn take(&self, wanted: Wanted<'_>, terms: Terms, stamp: Stamp, most: usize) -> Result<Vec<Taken>, StorageError> {
-        let Wanted { session, pools, calls } = wanted;
+    fn take(
+        &self,
+        only: Option<&SessionId>,
+        pools: &Pools,
+        terms: Terms,
+        stamp: Stamp,
+        most: usize,
+    ) -> Result<Vec<Taken>, StorageError> {
         let (rows, until) = (self.due_rows()?, DueNumber::last_at(terms.now));
         // A thread and its mailbox are two rows, but one thread.
-        let limit = most.saturating_mul(2).saturating_add(if calls { 0 } else { CALLS_PASSED_MAX });
-        let mut due = rows.due(DueKind::Threads(pools), session, DueNumber::AT_TAKEOVER, until, limit)?;
-        if !calls {
-            due.retain(|found| !matches!(found.row.due.map(DueNumber::due), Some(Ok(Due::Withdrawn(_)))));
-        }
+        let due = rows.due(DueKind::Threads(pools), only, DueNumber::AT_TAKEOVER, until, most.saturating_mul(2))?;
         self.take_due(due, terms, stamp, most)
     }
 

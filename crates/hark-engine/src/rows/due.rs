@@ -15,21 +15,15 @@ pub struct DueNumber(u64);
 const TIME_MAX: u64 = (1 << 60) - 1;
 
 /// The bits after the time: the kind, and the parity of all others.
-const KIND: u64 = DueNumber::KIND;
+const KIND: u64 = 6;
 const LEASED: u64 = 2;
-const WITHDRAWN: u64 = DueNumber::WITHDRAWN;
+const WITHDRAWN: u64 = 4;
 const PARITY: u64 = 1;
 const FLAG_BITS: u32 = 3;
 
 impl DueNumber {
     /// Before all times: rows to look at when their session is taken over.
     pub const AT_TAKEOVER: DueNumber = DueNumber(0);
-
-    /// A mask: these bits of a number equal [`WITHDRAWN`](DueNumber::WITHDRAWN) exactly if it is a [withdrawn
-    /// call's](Due::Withdrawn). For storages that filter by bits.
-    pub const KIND: u64 = 6;
-    /// See [`KIND`](DueNumber::KIND).
-    pub const WITHDRAWN: u64 = 4;
 
     /// The stored number.
     pub fn get(self) -> u64 {

@@ -17,7 +17,7 @@ use super::{Serving, lock};
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::journal::Milestone;
-use crate::leases::{Announcement, HeldThread, KnownSession, Leases, Left, Taken, Terms, Wanted, serve_all};
+use crate::leases::{Announcement, HeldThread, KnownSession, Leases, Left, Taken, Terms, serve_all};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
 use crate::outside::leave_gates;
 use crate::record::{Key, SessionState};
@@ -62,22 +62,20 @@ impl Serving {
         // First, because they would count as lost once their leases have expired.
         self.return_late(capacity)?;
         self.announce_coverage(takes_all)?;
-        left = left.saturating_sub(self.take_wanted(takes_all, true, left)?);
-        if left > 0 {
-            capacity.note_all_taken();
+        if takes_all {
+            left = left.saturating_sub(self.take_some(None, left)?);
         } else {
-            left = capacity.to_take_beside(self.in_hand(), self.places.taken(), now);
-            left = left.saturating_sub(self.take_wanted(takes_all, false, left)?);
-            if left > 0 {
-                capacity.note_all_taken_beside();
+            for id in self.waited_for() {
+                left = left.saturating_sub(self.take_some(Some(&id), left)?);
             }
-            // There may be room again since this was checked.
-            self.note_room();
         }
         if left == 0 {
-            // Until there is room, the time of the next due thread does not matter.
+            // There may have been room again since this was checked. Until there is, the time of the next due thread
+            // does not matter.
+            self.note_room();
             return Ok(self.timetable.end_look(None));
         }
+        capacity.note_all_taken();
         if !takes_all && !self.asks_what_is_due.load(Ordering::Acquire) {
             // The due times of threads of these sessions were noted when this process wrote them; other processes look
             // after their own.
@@ -88,28 +86,14 @@ impl Serving {
         Ok(self.timetable.end_look(self.leases()?.next_due(&self.options.pools, now, horizon)?))
     }
 
-    /// Takes and runs at most this many threads: of all sessions, or of those that a caller here waits for. Returns how many were
-    /// taken.
-    fn take_wanted(&self, takes_all: bool, calls: bool, most: usize) -> Result<usize, StorageError> {
-        let wanted = Wanted { calls, ..Wanted::all(&self.options.pools) };
-        if takes_all {
-            return self.take_some(wanted, most);
-        }
-        let mut count = 0;
-        for id in self.waited_for() {
-            count += self.take_some(Wanted { session: Some(&id), ..wanted }, most.saturating_sub(count))?;
-        }
-        Ok(count)
-    }
-
     /// Takes and runs at most this many threads. Returns how many were taken.
-    fn take_some(&self, wanted: Wanted<'_>, most: usize) -> Result<usize, StorageError> {
+    fn take_some(&self, only: Option<&SessionId>, most: usize) -> Result<usize, StorageError> {
         // A process that was told to stop gives its threads back, and must not take them again.
         if most == 0 || self.is_interrupted() {
             return Ok(0);
         }
         let stamp = Stamps::unique(&*self.ports.surroundings).next();
-        let taken = self.leases()?.take(wanted, self.terms(), stamp, most)?;
+        let taken = self.leases()?.take(only, &self.options.pools, self.terms(), stamp, most)?;
         let count = taken.len();
         for (id, taken) in by_session(taken.into_iter().map(|taken| (taken.session.clone(), taken))) {
             if let Err(error) = self.run_taken(&id, &taken, stamp) {

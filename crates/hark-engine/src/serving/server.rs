@@ -44,11 +44,6 @@ impl Server for Serving {
         Arc::new(PatientRecords { records, surroundings: self.ports.surroundings.clone(), is_given_up, tell })
     }
 
-    fn has_too_many_calls(&self) -> bool {
-        let Some(capacity) = &self.capacity else { return false };
-        capacity.leaves_call(self.places.taken(), self.steady_now())
-    }
-
     fn take_place(&self) -> CallPlace {
         self.places.take()
     }
@@ -198,7 +193,7 @@ impl Server for Serving {
 
     fn note_room(&self) {
         let Some(capacity) = &self.capacity else { return };
-        if capacity.takes_more(self.in_hand(), self.places.taken(), self.steady_now())
+        if capacity.takes_more(self.in_hand())
             && let Ok(catalog) = self.catalog()
         {
             catalog.ring();
@@ -213,7 +208,7 @@ impl Server for Serving {
 
     fn note_step(&self, took: Duration) {
         if let Some(capacity) = &self.capacity {
-            capacity.note_step(took, self.places.taken());
+            capacity.note_step(took);
         }
     }
 

@@ -270,7 +270,7 @@ impl World {
         if cancelled > 1 {
             return Err(format!("it was cancelled {cancelled} times"));
         }
-        // The process that takes that thread logs the retry.
+        // Whoever takes that thread logs the retry.
         let was_retried = threads.values().any(|seen| seen.retried > 0);
         if was_retried && self.disk.record(id).is_some_and(|(_, record)| record.put_back.is_none()) {
             return Err("its record does not tell what the retry has put back".to_owned());
@@ -287,7 +287,7 @@ impl World {
         Ok(())
     }
 
-    /// How many times a process was lost, or assumed to be lost.
+    /// How often a process was lost, or taken for lost.
     fn losses(&self) -> u64 {
         self.count.deaths + self.count.suspicions + self.count.lapses
     }

@@ -43,7 +43,7 @@ pub(super) struct Kept {
     /// The pages of its history.
     pub log: Vec<String>,
     pub server: Option<Number>,
-    /// Its own row as its start wrote it, if the start left the first thread to others.
+    /// Its own row as its start wrote it, if that left the first thread to others.
     pub start: Option<Row>,
     /// Servers that were wrongly suspected when the session was taken from them, and that may still write to it.
     pub former: BTreeSet<Number>,
@@ -72,8 +72,8 @@ pub(super) struct InFlight {
     age: u64,
 }
 
-/// After this many requests, scans see all of a commit, even if the process that made it is paused and has no answer
-/// yet: a service completes a commit that it has begun.
+/// After this many requests, scans see all of a commit, even if the process that made it stands still and has no answer yet: a
+/// service completes what it has begun.
 const IN_FLIGHT_REQUESTS_MAX: u64 = 50;
 
 /// A change by this process that is on its way to the disk.

@@ -10,7 +10,7 @@ use super::universe::{Holding, LEASE};
 use super::world::{Health, Number, World};
 use crate::demand::Demand;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms, Wanted};
+use crate::leases::{HeldThread, KnownSession, Leases, Left, Taken, Terms};
 use crate::place::Pools;
 use crate::record::{Due, Key, SessionState};
 use crate::rows::Row;
@@ -23,9 +23,16 @@ impl Leases for DiskStorage {
         LEASE
     }
 
-    fn take(&self, wanted: Wanted<'_>, terms: Terms, stamp: Stamp, most: usize) -> Result<Vec<Taken>, StorageError> {
+    fn take(
+        &self,
+        only: Option<&SessionId>,
+        pools: &Pools,
+        terms: Terms,
+        stamp: Stamp,
+        most: usize,
+    ) -> Result<Vec<Taken>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
-            let mut taken = world.take(self.number, wanted, terms, stamp, most);
+            let mut taken = world.take(self.number, (only, pools), terms, stamp, most);
             world.loses_answer()?;
             world.add_extra_hints(&mut taken);
             Ok(taken)
@@ -105,7 +112,7 @@ impl World {
     fn take(
         &mut self,
         me: Number,
-        Wanted { session: only, pools, calls }: Wanted<'_>,
+        (only, pools): (Option<&SessionId>, &Pools),
         terms: Terms,
         stamp: Stamp,
         most: usize,
@@ -117,7 +124,7 @@ impl World {
             if !(runs || is_new) || only.is_some_and(|only| only != id) {
                 continue;
             }
-            // A process that takes a new thread does not look at the session.
+            // Whoever takes a new thread does not look at the session.
             for (key, row) in kept.rows.iter().filter(|(key, _)| runs || **key == Key::Live(ThreadId(0))) {
                 let (thread, held) = match key {
                     Key::Live(thread) => (*thread, Some(row.stamp)),
@@ -133,9 +140,6 @@ impl World {
                     continue;
                 }
                 let left = due_of(row).map_or(Left::Free, Left::of);
-                if left == Left::Withdrawn && !calls {
-                    continue;
-                }
                 let demand = Demand { priority: row.priority, place: row.place.clone() };
                 let found = found.entry((id.clone(), thread));
                 // A thread's record comes before its mailbox, so its own demand and version are used.

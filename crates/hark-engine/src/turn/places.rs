@@ -18,7 +18,6 @@ impl<'a> Worker<'a> {
     /// may clean up in any process, because its pool may no longer be served.
     pub(super) fn note_demand(&self, live: &mut Live, ending: &Ending) {
         let program = self.session.program();
-        live.only_calls = false;
         if let State::Present(state) = &live.state {
             live.demand.priority = state.priority(program).unwrap_or(0);
         }

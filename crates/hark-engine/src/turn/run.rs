@@ -59,9 +59,8 @@ impl Host for Gather<'_> {
                     self.commit.log.push(LogEntry { time: self.session.now(), thread: number, event });
                 }
                 let is_try = self.session.program().has_tries() && thread.is_try(self.session.program());
-                let only_calls = self.session.is_leased() && thread.calls_import(self.session.program());
                 let mut live = self.session.live(number, thread);
-                (live.parent, live.only_calls) = (self.thread, only_calls);
+                live.parent = self.thread;
                 if is_try {
                     live.home = self.home.clone();
                     live.demand.place = live.home.clone();
@@ -282,11 +281,6 @@ impl Worker<'_> {
         let (now, timeout) = (self.session.steady_now(), timeout.map(duration_of));
         let deadline = self.session.deadline();
         if deadline.is_some_and(|deadline| !deadline.may_begin(now, timeout)) {
-            live.call = Some(Box::new(pending));
-            return Ending::Moves(live.calls);
-        }
-        // If made here, the call would run before calls of a higher priority that wait in the storage.
-        if self.session.has_too_many_calls() {
             live.call = Some(Box::new(pending));
             return Ending::Moves(live.calls);
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use hark_engine::rows::DueNumber;
 use hark_engine::{
     Announcement, Coverage, Demand, Due, HeldThread, KnownSession, Leases, Left, Pools, Servers, SessionId, Stamp,
-    StorageError, Taken, Terms, Timestamp, Wanted,
+    StorageError, Taken, Terms, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -90,14 +90,22 @@ impl Leases for Shared {
         self.leases.as_ref().map_or(super::LEASE, |leasing| leasing.lease)
     }
 
-    fn take(&self, wanted: Wanted<'_>, terms: Terms, stamp: Stamp, most: usize) -> Result<Vec<Taken>, StorageError> {
+    fn take(
+        &self,
+        only: Option<&SessionId>,
+        pools: &Pools,
+        terms: Terms,
+        stamp: Stamp,
+        most: usize,
+    ) -> Result<Vec<Taken>, StorageError> {
+        let only = only.map(SessionId::as_str);
         // Most attempts find nothing, and should not need a write transaction.
-        if self.read(|connection| find_due(connection, wanted, terms, 1))?.is_empty() {
+        if self.read(|connection| find_due(connection, only, pools, terms, 1))?.is_empty() {
             return Ok(Vec::new());
         }
         self.write(|connection| {
             let mut taken = Vec::new();
-            for ((session, thread), (id, found)) in find_due(connection, wanted, terms, most)? {
+            for ((session, thread), (id, found)) in find_due(connection, only, pools, terms, most)? {
                 // A row with an invalid thread number is found by the process that runs its session to the end.
                 let Some(number) = thread_of(thread) else { continue };
                 let sql = "UPDATE ready SET due = ?3 WHERE session = ?1 AND thread = ?2";
@@ -274,15 +282,12 @@ impl Shared {
 #[allow(clippy::type_complexity, reason = "a row of a query")]
 fn find_due(
     connection: &Connection,
-    Wanted { session: only, pools, calls }: Wanted<'_>,
+    only: Option<&str>,
+    pools: &Pools,
     terms: Terms,
     most: usize,
 ) -> rusqlite::Result<BTreeMap<(i64, i64), (SessionId, Found)>> {
-    let (only, limit) = (only.map(SessionId::as_str), i64::try_from(most).unwrap_or(i64::MAX));
-    let is_wanted = match calls {
-        true => "TRUE".to_owned(),
-        false => format!("due & {} != {}", DueNumber::KIND, DueNumber::WITHDRAWN),
-    };
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let read = |row: &Row<'_>, is_record: bool| -> rusqlite::Result<((i64, i64), (SessionId, Found))> {
         let stamp: Option<i64> = if is_record { row.get(7)? } else { None };
         let stamp = stamp.and_then(|stamp| std::num::NonZeroU64::new(stamp as u64)).map(Stamp);
@@ -303,8 +308,7 @@ fn find_due(
                 "SELECT {table}.session, session.id, {table}.{number}, {table}.due, {table}.priority, pool, memory,
                     {table}.stamp
                 FROM {table} CROSS JOIN session ON {table}.session = session.number
-                WHERE due > 0 AND due <= ?1 AND {is_wanted} AND {condition} AND {IS_FREE} AND {is_due} AND {}
-                ORDER BY due LIMIT ?4",
+                WHERE due > 0 AND due <= ?1 AND {condition} AND {IS_FREE} AND {is_due} AND {} ORDER BY due LIMIT ?4",
                 if priority == 0 { "priority = 0 AND ?5 = 0" } else { "priority != 0 AND priority = ?5" }
             );
             let mut statement = connection.prepare_cached(&sql)?;

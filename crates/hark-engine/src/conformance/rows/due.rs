@@ -180,7 +180,7 @@ fn due_rows_are_changed_each_by_itself(suite: &Suite) {
     assert_eq!(suite.rows.commit(late), Ok(Outcome::Conflict));
 }
 
-/// A storage need not return them, but those that it returns must be right.
+/// A storage need not tell them, but those that it tells are right.
 fn the_rows_of_a_start_are_told_until_its_thread_is_written(suite: &Suite) {
     let Some(rows) = suite.due_rows() else { return };
     let id = SessionId::new(Timestamp(1_000_001), 2);

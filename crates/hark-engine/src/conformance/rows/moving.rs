@@ -9,7 +9,7 @@ use crate::conformance::leases::without_sessions;
 use crate::demand::Demand;
 use crate::encoded::Encoded;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{KnownSession, Leases, Left, Taken, Terms, Wanted};
+use crate::leases::{KnownSession, Leases, Left, Taken, Terms};
 use crate::outside::{ExportError, Outside, OutsideError};
 use crate::place::Pools;
 use crate::record::{Due, Key, Record, SessionState};
@@ -42,7 +42,7 @@ fn no_thread_is_taken_of_a_session_that_is_moving(suite: &Suite) {
     let storage = Interrupted { storage: suite.storage.clone(), by: Mutex::new(Some((suite.rows.clone(), moves))) };
     let storage = Encoded::new(Arc::new(storage));
     let take = |now, number| {
-        let taken = storage.take(Wanted::all(&Pools::All), terms(now), stamp(number), 9);
+        let taken = storage.take(None, &Pools::All, terms(now), stamp(number), 9);
         without_sessions(taken.expect("threads can be taken"))
     };
     assert_eq!(take(NOW, 3), [], "it was marked before its threads were leased");
@@ -68,9 +68,8 @@ fn no_session_is_moved_of_which_a_thread_is_taken(suite: &Suite) {
         let (_, record) = storage.record(&suite.id).expect("it can be read").expect("it has begun");
         let records = storage.session(&suite.id, &program()).expect("a session can be opened");
         let take = || {
-            let taken = storage
-                .take(Wanted::all(&Pools::All), terms(NOW), stamp(10 + number), 9)
-                .expect("threads can be taken");
+            let taken =
+                storage.take(None, &Pools::All, terms(NOW), stamp(10 + number), 9).expect("threads can be taken");
             assert_eq!(taken.len(), 1);
         };
         let surroundings = Between { looks: Mutex::new(0), happens: &take };

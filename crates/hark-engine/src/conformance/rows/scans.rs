@@ -103,9 +103,9 @@ fn who_asks_after_a_change_sees_it(suite: &Suite) {
     }
 }
 
-/// Each thread starts another one and stops, so at any moment there is one of them. The detection of a session's end
-/// depends on this: a scan that finds no thread proves that there was a moment without any. Their numbers are far
-/// apart, because a storage may keep them in different places, which it reads one after the other.
+/// A thread that starts another one and stops, as that one does: whoever looks at any moment finds one of them. The end of a session
+/// rests on this: a scan that finds no thread proves that there was a moment without any. Their numbers are far apart, because
+/// a storage may keep them in different places, which it reads one after the other.
 fn a_scan_beside_changes_sees_what_they_write_before_what_they_remove(suite: &Suite) {
     const LAST: u64 = 60;
     const APART: u64 = 495;

@@ -4,11 +4,6 @@
 //! threads are taken in advance, so that one request takes many and the next thread is ready at once. The length of
 //! this queue adapts: each call that is answered quickly, and each short step of a thread without calls, makes it
 //! longer by one; a call that has waited too long, or a long step, resets it to zero.
-//!
-//! If a process makes as many calls as it can, it still takes some threads *beside* them, because its workers are idle
-//! and many threads need no call. It leaves out threads that the storage marks as waiting for a call. If a thread turns
-//! out to need a call all the same, it is given back at once, and is then marked; and for a while no others are taken,
-//! because they may need calls as well.
 
 use std::mem;
 use std::sync::Mutex;
@@ -22,7 +17,6 @@ use crate::limits::{
 use crate::ports::Ports;
 use crate::serving::lock;
 use crate::storage::Tenure;
-use crate::surroundings::Timestamp;
 
 /// A process's room for leased threads.
 pub(in crate::serving) struct Capacity {
@@ -33,17 +27,11 @@ pub(in crate::serving) struct Capacity {
     at_a_time: usize,
     /// With fewer threads than this, a worker is idle.
     workers: usize,
-    /// The number of workers for threads that make no call, if these are not the workers that make calls.
-    width: usize,
     /// How many more threads may be queued.
     queued: AtomicUsize,
     queued_max: usize,
     /// The last taking may have left some.
     wants_more: AtomicBool,
-    /// Whether there may be more due threads that can be taken beside calls.
-    wants_beside: AtomicBool,
-    /// Before this time no threads are taken beside calls.
-    beside_from: Mutex<Timestamp>,
     /// The threads whose renewal has just failed. They may not be lost: this process may have been changing the version.
     doubtful: Mutex<Vec<HeldThread>>,
     /// The threads that could not be given back because the storage failed. Nobody was lost, so this is tried again.
@@ -57,16 +45,16 @@ impl Capacity {
     pub fn of(ports: &Ports) -> Option<Capacity> {
         let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
         let width = ports.invoker.width();
-        let (at_a_time, workers, width) = match ports.foreign.calls_at_a_time() {
+        let (at_a_time, workers, queued_max) = match ports.foreign.calls_at_a_time() {
             // Each thread is then held by another process.
-            _ if ports.invoker.is_remote() => (width, width, 0),
-            usize::MAX => (width * HELD_PER_WORKER, width, 0),
+            _ if ports.invoker.is_remote() => (width, width, TAKEN_IN_ADVANCE_MAX),
+            usize::MAX => (width * HELD_PER_WORKER, width, TAKEN_IN_ADVANCE_MAX),
             calls => {
                 let calls = calls.clamp(1, CALLS_HELD_MAX);
-                (calls, calls, width)
+                (calls, calls, TAKEN_IN_ADVANCE_MAX)
             }
         };
-        Some(Capacity { workers, width, ..Capacity::with(leases.lease(), at_a_time, TAKEN_IN_ADVANCE_MAX) })
+        Some(Capacity { workers, ..Capacity::with(leases.lease(), at_a_time, queued_max) })
     }
 
     /// The capacity of a process that takes no threads: it is assigned one, and keeps some of those that it starts or
@@ -85,12 +73,9 @@ impl Capacity {
             takes_none: false,
             at_a_time,
             workers: 0,
-            width: 0,
             queued: AtomicUsize::new(0),
             queued_max,
             wants_more: AtomicBool::new(true),
-            wants_beside: AtomicBool::new(true),
-            beside_from: Mutex::new(Timestamp(0)),
             doubtful: Mutex::default(),
             unreturned: Mutex::default(),
             coverage: Mutex::default(),
@@ -107,27 +92,6 @@ impl Capacity {
     pub fn to_take(&self, in_hand: usize) -> usize {
         let room = self.most().saturating_sub(in_hand);
         if self.is_worth_taking(in_hand) { room } else { 0 }
-    }
-
-    /// How many more threads without calls to take, if this many threads are in hand and this many of them have a call
-    /// in flight or waiting.
-    pub fn to_take_beside(&self, in_hand: usize, calls: usize, now: Timestamp) -> usize {
-        let is_full = calls >= self.at_a_time;
-        let has_idle_worker = in_hand.saturating_sub(calls) < self.width;
-        if is_full && has_idle_worker && *lock(&self.beside_from) <= now {
-            (self.most() + self.width * HELD_PER_WORKER).saturating_sub(in_hand)
-        } else {
-            0
-        }
-    }
-
-    /// Whether another call is left to other processes, with this many in flight or waiting.
-    pub fn leaves_call(&self, calls: usize, now: Timestamp) -> bool {
-        let is_left = self.width > 0 && calls >= self.most();
-        if is_left {
-            *lock(&self.beside_from) = now.after(QUEUE_TIME_MAX);
-        }
-        is_left
     }
 
     fn is_worth_taking(&self, in_hand: usize) -> bool {
@@ -147,12 +111,11 @@ impl Capacity {
         }
     }
 
-    /// A step of a thread without calls took this long. Threads that compute for long are left to idle processes. While
-    /// this many calls are in flight, short steps do not show how long another call would wait.
-    pub fn note_step(&self, took: Duration, calls: usize) {
+    /// A step of a thread without calls took this long. Threads that compute for long are left to idle processes.
+    pub fn note_step(&self, took: Duration) {
         if took > QUEUE_TIME_MAX {
             self.queued.store(0, Ordering::Relaxed);
-        } else if calls < self.at_a_time {
+        } else {
             self.note_answered(took);
         }
     }
@@ -165,26 +128,18 @@ impl Capacity {
     /// This process begins to take threads. Until it has finished, there may be more due threads.
     pub fn begin_taking(&self) {
         self.wants_more.store(true, Ordering::Release);
-        self.wants_beside.store(true, Ordering::Release);
     }
 
     /// All due threads were taken.
     pub fn note_all_taken(&self) {
         self.wants_more.store(false, Ordering::Release);
-        self.note_all_taken_beside();
     }
 
-    /// All due threads that can be taken beside calls were taken.
-    pub fn note_all_taken_beside(&self) {
-        self.wants_beside.store(false, Ordering::Release);
-    }
-
-    /// Whether more threads should be taken now, with this many in hand and this many of them in calls. Returns true
-    /// once until the next taking.
-    pub fn takes_more(&self, in_hand: usize, calls: usize, now: Timestamp) -> bool {
-        let is_wanted = |wants: &AtomicBool| wants.load(Ordering::Acquire) && wants.swap(false, Ordering::AcqRel);
-        self.is_worth_taking(in_hand) && is_wanted(&self.wants_more)
-            || self.to_take_beside(in_hand, calls, now) > 0 && is_wanted(&self.wants_beside)
+    /// Whether more threads should be taken now, with this many in hand. Returns true once until the next taking.
+    pub fn takes_more(&self, in_hand: usize) -> bool {
+        self.wants_more.load(Ordering::Acquire)
+            && self.is_worth_taking(in_hand)
+            && self.wants_more.swap(false, Ordering::AcqRel)
     }
 
     /// Returns the threads whose renewal has failed twice in a row. They are lost.
@@ -212,30 +167,10 @@ mod tests {
         assert_eq!(capacity.most(), 5);
         capacity.note_withdrawn();
         assert_eq!(capacity.most(), 2);
-        capacity.note_step(QUEUE_TIME_SHORT, 2);
-        assert_eq!(capacity.most(), 2);
-        capacity.note_step(QUEUE_TIME_SHORT, 1);
+        capacity.note_step(QUEUE_TIME_SHORT);
         assert_eq!(capacity.most(), 3);
-        capacity.note_step(QUEUE_TIME_MAX * 2, 1);
+        capacity.note_step(QUEUE_TIME_MAX * 2);
         assert_eq!(capacity.most(), 2, "others may be idle while threads compute here");
-    }
-
-    #[test]
-    fn threads_without_calls_are_taken_beside_calls() {
-        let capacity = Capacity { workers: 2, width: 3, ..Capacity::with(Duration::from_secs(1), 2, 9) };
-        let now = Timestamp(1);
-        let to_take = |in_hand, calls| (capacity.to_take(in_hand), capacity.to_take_beside(in_hand, calls, now));
-        assert_eq!(to_take(1, 1), (1, 0), "another call can be made");
-        assert_eq!(to_take(2, 2), (0, 6));
-        assert_eq!(to_take(4, 2), (0, 4));
-        assert_eq!(to_take(5, 2), (0, 0), "all workers are busy");
-        assert!(capacity.takes_more(2, 2, now) && !capacity.takes_more(2, 2, now), "once until the next taking");
-        capacity.begin_taking();
-        capacity.note_all_taken_beside();
-        assert!(!capacity.takes_more(2, 2, now) && capacity.takes_more(1, 1, now), "but a call can be made again");
-        assert!(!capacity.leaves_call(1, now) && capacity.leaves_call(2, now));
-        assert_eq!(to_take(2, 2), (0, 0), "others may need calls as well");
-        assert_eq!(capacity.to_take_beside(2, 2, now.after(QUEUE_TIME_MAX)), 6);
     }
 
     #[test]

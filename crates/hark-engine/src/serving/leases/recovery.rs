@@ -3,7 +3,7 @@
 
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamps};
-use crate::leases::{Taken, Upcoming, Wanted};
+use crate::leases::{Taken, Upcoming};
 use crate::limits::{RECOVERED_AT_A_TIME, TIMERS_DISPATCHED_MAX};
 use crate::place::Pools;
 use crate::server::Server;
@@ -52,7 +52,7 @@ impl Serving {
         let mut count = 0;
         loop {
             let stamp = Stamps::unique(&*self.ports.surroundings).next();
-            let taken = self.leases()?.take(Wanted::all(pools), self.terms(), stamp, RECOVERED_AT_A_TIME)?;
+            let taken = self.leases()?.take(None, pools, self.terms(), stamp, RECOVERED_AT_A_TIME)?;
             if taken.is_empty() {
                 return Ok(count);
             }
