@@ -345,7 +345,9 @@ fn a_sleep_ends_in_time() {
     let took = begun.elapsed();
     assert_eq!(value, "null");
     assert!(took < Duration::from_secs(6), "ten sleeps of 0.1 s take {took:?}");
-    assert!(calls <= 10 * 8 + 10, "{calls} calls: {:?}", served.storage.counts());
+    // What is due is looked for now and then, however long it takes.
+    let looks = 10 + 4 * took.as_secs();
+    assert!(calls <= 10 * 8 + looks, "{calls} calls: {:?}", served.storage.counts());
 }
 
 /// One process creates the sessions, and another one takes and ends each: the request that takes the thread returns

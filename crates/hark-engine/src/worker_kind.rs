@@ -12,7 +12,7 @@ use crate::place::Place;
 pub enum WorkerKind {
     /// One that serves this pool.
     Pool(String),
-    /// Where functions of several [sizes](crate::size) run threads: one that is large enough. Without a number the main function is.
+    /// Where functions of several sizes run threads: one that is large enough. Without a number the main function is.
     Size {
         /// The memory in MB.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -74,7 +74,10 @@ fn result(folder: &Folder) -> String {
 
 /// Stops workers, which must have nothing to say.
 pub fn end(folder: &Folder, workers: Vec<Beside>) {
-    workers.iter().for_each(|worker| worker.signal("TERM"));
+    for worker in &workers {
+        worker.wait_for_handler();
+        worker.signal("TERM");
+    }
     workers.into_iter().for_each(|worker| worker.ended(folder).is(0, "", ""));
 }
 
@@ -183,6 +186,7 @@ fn workers_that_come_and_go_lose_nothing() {
         if number % 2 == 0 {
             gone.signal("KILL");
         } else {
+            gone.wait_for_handler();
             gone.signal("TERM");
             gone.ended(&folder).is(0, "", "");
         }
