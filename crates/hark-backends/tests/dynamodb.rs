@@ -345,7 +345,7 @@ fn a_sleep_ends_in_time() {
     let took = begun.elapsed();
     assert_eq!(value, "null");
     assert!(took < Duration::from_secs(6), "ten sleeps of 0.1 s take {took:?}");
-    // What is due is looked for now and then, however long it takes.
+    // Besides the eight calls of each sleep, the attendant queries the table for due threads about once a second.
     let looks = 10 + 4 * took.as_secs();
     assert!(calls <= 10 * 8 + looks, "{calls} calls: {:?}", served.storage.counts());
 }

@@ -2,9 +2,10 @@
 //!
 //! A thread that needs the values of many Futures waits for the outcome of one of them, chosen at random among the
 //! pending ones, and for the failures of all others. So in whatever order they end, it is woken about as often as the
-//! logarithm of their number. Each time it reads all of them, so where processes take many threads in an order that their numbers tell
-//! ([`lead_of`]), it chooses the one that is taken last, and is mostly woken once. A thread that needs any of them waits for the outcome of each. The Futures of a wait are
-//! not stored: the thread stands at the wait until it has an answer, and is asked for them.
+//! logarithm of their number. Each time it reads all of them. Many threads that are started together are leased in an
+//! order that follows from their numbers ([`lead_of`]): there it chooses the one that is leased last, and is mostly
+//! woken once. A thread that needs any of them waits for the outcome of each. The Futures of a wait are not stored: the
+//! thread stands at the wait until it has an answer, and is asked for them.
 //!
 //! A step touches few records. A wait that needs more begins with a commit that says only that the thread waits
 //! ([`Awaiting::is_entered`] is false). From then on it certainly waits for these Futures, whatever happens to its
